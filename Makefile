@@ -1,0 +1,40 @@
+# `make demo` and `make tests` are all there is to know; both install what they need, once.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+AUDIO ?= outputs/recordings
+NAME ?= zither
+
+.PHONY: install demo tests lint constraints clean
+install: $(INSTALLED)
+
+# uv, since only it can override audiocraft's pins. Where it is not at hand, pip brings it into the environment.
+$(INSTALLED): setup.py requirements/overrides.txt requirements/constraints.txt
+	@command -v uv >/dev/null && uv venv -q --allow-existing --python $(PYTHON) $(VENV) \
+		|| { $(PYTHON) -m venv $(VENV) && $(RUN)/python -m pip install -q uv; }
+	PATH="$(CURDIR)/$(RUN):$$PATH" uv pip install --python $(RUN)/python --override requirements/overrides.txt \
+		--constraint requirements/constraints.txt --editable '.[dev]'
+	@touch $@
+
+# make demo AUDIO=my/clips NAME=amen learns from recordings of your own.
+demo: $(INSTALLED)
+	@test "$(AUDIO)" != outputs/recordings || $(RUN)/python -m audiocraft_ti.tiny.recordings $(AUDIO)
+	$(RUN)/dora run solver=musicgen/ti_tiny datasource.folder="$(AUDIO)" concept.name="$(NAME)"
+
+tests: $(INSTALLED) lint
+	$(RUN)/pytest
+
+lint: $(INSTALLED)
+	$(RUN)/flake8 audiocraft_ti tests benchmarks setup.py
+	$(RUN)/mypy
+
+# The exact versions to install, of all that setup.py and the overrides ask for.
+constraints: $(INSTALLED)
+	PATH="$(CURDIR)/$(RUN):$$PATH" uv pip compile setup.py --extra dev --universal --python-version 3.10 \
+		--no-python-downloads --override requirements/overrides.txt --quiet \
+		--no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+		--upgrade --output-file requirements/constraints.txt
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

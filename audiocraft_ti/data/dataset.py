@@ -1,0 +1,67 @@
+"""Pairs of a crop's codec tokens and a neutral prompt."""
+import typing as tp
+
+from .. import environment
+environment.prepare()
+from audiocraft.data.audio_dataset import AudioDataset
+from audiocraft.data.music_dataset import MusicInfo
+from audiocraft.modules.conditioners import WavCondition
+import torch
+
+from .manifest import Clip
+from ..rng import generator
+
+
+def describe(text: tp.Optional[str], clip: tp.Optional[Clip] = None, seek_time: float = 0.,
+             duration: float = 0., sample_rate: int = 1, channels: int = 1) -> MusicInfo:
+    """What audiocraft's conditioners are told about a crop: its text, and that there is no melody to follow."""
+    frames = round(duration * sample_rate)
+    info = MusicInfo(meta=clip or Clip('', duration, sample_rate), seek_time=seek_time, n_frames=frames,
+                     total_frames=frames, sample_rate=sample_rate, channels=channels, description=text)
+    info.self_wav = WavCondition(torch.zeros(1, 1, 1), torch.tensor([0]), sample_rate=[sample_rate], path=[None],
+                                 seek_time=[None])
+    return info
+
+
+class ConceptDataset(AudioDataset):
+    """Random crops of the clips' tokens, each with a prompt drawn at random (P5, P8).
+
+    Every draw follows from the seed, the epoch and the index alone, so an interrupted run goes on as it would have.
+
+    Args:
+        clips (list of Clip): Clips, none shorter than a crop.
+        codes (list of torch.Tensor): Their tokens, each [K, T_s].
+        prompts (list of str): Prompts with `{}` in the concept's place.
+        placeholder (str): What stands in that place, `<name>`.
+        steps (int): Length of a crop in token steps.
+        frame_rate (float): Token steps a second.
+        num_samples (int): Number of crops an epoch.
+        seed (int): Seed of all draws.
+        shuffle (bool): Whether the crops of an epoch differ from those of the last.
+        sample_rate (int): Sample rate of the model, in Hz.
+        channels (int): Channels of the model.
+    """
+    def __init__(self, clips: tp.List[Clip], codes: tp.List[torch.Tensor], prompts: tp.List[str], placeholder: str,
+                 steps: int, frame_rate: float, num_samples: int, seed: int, shuffle: bool, sample_rate: int,
+                 channels: int):
+        super().__init__(tp.cast(list, clips), segment_duration=steps / frame_rate, num_samples=num_samples,
+                         sample_rate=sample_rate, channels=channels, shuffle=shuffle, shuffle_seed=seed,
+                         return_info=True)
+        assert all(c.shape[-1] >= steps for c in codes), "a clip is shorter than a crop"
+        self.codes = codes
+        self.prompts = [prompt.replace('{}', placeholder) for prompt in prompts]
+        self.steps = steps
+        self.frame_rate = frame_rate
+        # Every possible crop is as likely as any other.
+        self.positions = torch.tensor([c.shape[-1] - steps + 1 for c in codes], dtype=torch.float)
+
+    def __getitem__(self, index: int) -> tp.Tuple[torch.Tensor, MusicInfo]:
+        epoch = self.current_epoch or 0 if self.shuffle else 0
+        draw = generator(self.shuffle_seed, epoch, index)
+        which = int(torch.multinomial(self.positions, 1, generator=draw))
+        start = int(torch.randint(int(self.positions[which]), (1,), generator=draw))
+        prompt = self.prompts[int(torch.randint(len(self.prompts), (1,), generator=draw))]
+        clip = tp.cast(Clip, self.meta[which])
+        info = describe(prompt, clip, clip.start + start / self.frame_rate, self.steps / self.frame_rate,
+                        self.sample_rate, self.channels)
+        return self.codes[which][:, start:start + self.steps].long(), info

@@ -1,0 +1,67 @@
+"""Neutral prompts: sentences that say nothing about a sound but that it is there (P5)."""
+from pathlib import Path
+import typing as tp
+
+from ..errors import UserError
+
+# Section 2 of the paper uses 31 of them and names the first two. No genre, mood, instrument or quality word.
+NEUTRAL_PROMPTS = [
+    'A recording of a {}',
+    'The sound of {}',
+    'A recording of the {}',
+    'A recording of {}',
+    'A recording of one {}',
+    'A recording of my {}',
+    'The sound of a {}',
+    'The sound of the {}',
+    'The sound of one {}',
+    'This is a {}',
+    'This is the sound of a {}',
+    'This is a recording of a {}',
+    'Here is a {}',
+    'Here is the sound of {}',
+    'Audio of a {}',
+    'Audio of the {}',
+    'Audio with a {}',
+    'A clip of a {}',
+    'A clip of the {}',
+    'A clip with a {} in it',
+    'A sample of a {}',
+    'A sample of the {}',
+    'A take of a {}',
+    'A track with a {}',
+    'A passage of {}',
+    'An excerpt of a {}',
+    'An example of a {}',
+    'Somebody recorded a {}',
+    'You hear a {}',
+    'We hear the {}',
+    'Listen to a {}',
+]
+
+
+def load_prompts(source: tp.Union[None, str, tp.Sequence[str]], key: str = 'dataset.neutral_prompts') -> tp.List[str]:
+    """The prompts of a list, or of a text file with one prompt a line; the 31 neutral ones where nothing is given.
+
+    Args:
+        source (list of str or str, optional): Prompts, or the path of a text file.
+        key (str): Configuration key to name in an error.
+    Raises:
+        UserError: If the file cannot be read, there is no prompt, or one lacks the place for the concept, `{}`.
+    """
+    if source is None:
+        return list(NEUTRAL_PROMPTS)
+    where = key
+    if isinstance(source, str):
+        where = f'{key}={source}'
+        try:
+            source = Path(source).read_text(encoding='utf-8').splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{where} cannot be read as a text file with one prompt a line: {error}.") from error
+    prompts = [prompt.strip() for prompt in source if prompt.strip()]
+    if not prompts:
+        raise UserError(f"{where} holds no prompt: give one a line, such as 'A recording of a {{}}'.")
+    for prompt in prompts:
+        if '{}' not in prompt:
+            raise UserError(f"{where} has the prompt {prompt!r}: write {{}} where the concept is to stand.")
+    return prompts

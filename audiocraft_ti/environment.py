@@ -1,0 +1,87 @@
+"""What must stand before audiocraft is imported.
+
+Every module of ours that imports audiocraft imports this one first. It costs nothing by itself: it names a team
+configuration (the audiocraft wheel ships none) and keeps out of the process what a run does not use.
+"""
+import importlib
+import importlib.util
+import os
+from pathlib import Path
+import sys
+import types
+import typing as tp
+
+PACKAGE = Path(__file__).parent
+# A wheel carries the configuration inside the package, a clone beside it.
+CONFIG = PACKAGE / 'config' if (PACKAGE / 'config').is_dir() else PACKAGE.parent / 'config'
+CACHE = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'audiocraft_ti'
+
+
+class DeferredModule(types.ModuleType):
+    """Stands in `sys.modules` for a module until one of its attributes is asked for.
+
+    Args:
+        name (str): Name under which the module is imported.
+        target (str, optional): Module that answers, where it is not the one of that name.
+    """
+    def __init__(self, name: str, target: tp.Optional[str] = None):
+        super().__init__(name)
+        self.__target = target or name
+        # `inspect` asks every loaded module for its file, and must not wake this one.
+        self.__file__ = None
+        if target is None and '.' not in name:
+            self.__spec__ = importlib.util.find_spec(name)
+
+    def __getattr__(self, key: str) -> tp.Any:
+        if sys.modules.get(self.__target) is self:
+            del sys.modules[self.__target]
+        module = importlib.import_module(self.__target)
+        sys.modules[self.__name__] = module
+        return getattr(module, key)
+
+
+def _xformers_stand_in() -> tp.Dict[str, types.ModuleType]:
+    """The two names of xformers that audiocraft uses when attention is torch's, its default."""
+    ops = types.ModuleType('xformers.ops')
+    ops.unbind = lambda x, dim: x.unbind(dim)  # type: ignore
+    ops.LowerTriangularMask = type('LowerTriangularMask', (), {})  # type: ignore
+    ops.memory_efficient_attention = None  # type: ignore
+    xformers = types.ModuleType('xformers')
+    xformers.ops = ops  # type: ignore
+    xformers.__path__ = []
+    return {'xformers': xformers, 'xformers.ops': ops}
+
+
+def use_xformers() -> None:
+    """Give audiocraft the real xformers, for `efficient_attention_backend=xformers`."""
+    from audiocraft.modules import transformer
+    for name in _xformers_stand_in():
+        sys.modules.pop(name, None)
+    transformer.ops = importlib.import_module('xformers.ops')
+
+
+def _defer(name: str, *submodules: str) -> None:
+    if name in sys.modules:
+        return
+    sys.modules[name] = module = DeferredModule(name)
+    for submodule in submodules:
+        setattr(module, submodule, DeferredModule(f'{name}.{submodule}'))
+
+
+def prepare(lean: bool = False) -> None:
+    """Make audiocraft importable.
+
+    Args:
+        lean (bool): Whether the process is ours alone, as a Dora run is. Then what only other models of audiocraft
+            need (spaCy, librosa, xformers' kernels) is not imported unless something asks for it.
+    """
+    os.environ.setdefault('AUDIOCRAFT_CONFIG', str(CONFIG / 'teams' / 'default.yaml'))
+    # Upstream reaches for `audiocraft.train`, which cannot be imported without upstream's repository.
+    sys.modules.setdefault('audiocraft.train', DeferredModule('audiocraft.train', 'audiocraft_ti.train'))
+    if 'audiocraft' in sys.modules:
+        return
+    if lean:
+        _defer('spacy')
+        _defer('librosa', 'filters')
+    if 'xformers' not in sys.modules and (lean or importlib.util.find_spec('xformers') is None):
+        sys.modules.update(_xformers_stand_in())

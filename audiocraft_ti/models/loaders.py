@@ -1,0 +1,174 @@
+"""Base models, by any name that a user has for one."""
+from dataclasses import dataclass
+import pickle
+from pathlib import Path
+import typing as tp
+
+from .. import environment
+environment.prepare()
+from audiocraft.models import builders, loaders
+from audiocraft.models.encodec import CompressionModel
+from audiocraft.models.lm import LMModel
+from audiocraft.utils.checkpoint import resolve_checkpoint_path
+from omegaconf import DictConfig, OmegaConf
+import torch
+
+from .. import tiny
+from ..data.tokens import tensors_hash
+from ..errors import UserError
+from ..modules.conditioner import register_t5
+
+PRETRAINED = '//pretrained/'
+RUN = '//sig/'
+TINY = 'tiny'
+CONCEPT_SOLVER = 'textual_inversion'
+State = tp.Dict[str, torch.Tensor]
+_EXPORT = ('state_dict.bin', 'compression_state_dict.bin')
+
+
+@dataclass
+class BaseModel:
+    """A pretrained text-to-music model.
+
+    Args:
+        name (str): What the user called it.
+        cfg (DictConfig): Its own configuration, the checkpoint's `xp.cfg`.
+        lm (LMModel): Language model with its text encoder, in eval mode.
+        codec (CompressionModel): Codec, in eval mode.
+        fingerprint (str): Hash of the projection between text encoder and language model, which no other model shares.
+    """
+    name: str
+    cfg: DictConfig
+    lm: LMModel
+    codec: CompressionModel
+    fingerprint: str
+
+
+def load_base(name: str, device: str = 'cpu', dtype: str = 'float32') -> BaseModel:
+    """Load a base model.
+
+    Args:
+        name (str): `tiny`; a folder that audiocraft exported (`state_dict.bin`, `compression_state_dict.bin`); a name
+            on the model hub; any of these may follow `//pretrained/`. Or `//sig/SIG`, a Dora run of the user's own
+            that trained a model of the MusicGen family.
+        device (str): Device to load it to.
+        dtype (str): Type of the language model's weights, 'float16', 'bfloat16' or 'float32'.
+    Raises:
+        UserError: If it cannot be reached, is no such model, or has no T5 text conditioner.
+    """
+    open_ = _open_run if name.startswith(RUN) else _open_export
+    cfg, state, load_codec = _one_sentence(name, lambda: open_(name))
+    conditioners = cfg.get('conditioners') or {}
+    if not any(conditioner.get('model') == 't5' for conditioner in conditioners.values()):
+        raise UserError(f"continue_from={name} has no T5 text conditioner: textual inversion needs one, as every "
+                        "text-to-music model of MusicGen has.")
+    lm = _one_sentence(name, lambda: _build_lm(cfg, state, device, dtype))
+    codec = _one_sentence(name, lambda: load_codec(device))
+    fingerprint = tensors_hash({key: value for key, value in state.items() if key.endswith('output_proj.weight')})
+    return BaseModel(name, cfg, lm, builders.get_wrapped_compression_model(codec, cfg).eval(), fingerprint)
+
+
+def find_base(name: str) -> tp.Tuple[str, tp.Optional[str]]:
+    """Tell what `continue_from` continues: a base model, or a run that learned a concept on one.
+
+    Returns:
+        tuple of str and optional str: Name of the base model, and of the concept's run where `name` is that.
+    """
+    run = None
+    while name.startswith(RUN):
+        try:
+            state = torch.load(_run_path(name), 'cpu', weights_only=True)
+        except pickle.UnpicklingError:  # a run of upstream's, whose checkpoint holds its configuration pickled
+            break
+        cfg = OmegaConf.create(state['xp.cfg'])
+        if cfg.solver != CONCEPT_SOLVER:
+            break
+        run = run or name
+        name = cfg.continue_from
+    return name, run
+
+
+def _build_lm(cfg: DictConfig, state: State, device: str, dtype: str) -> LMModel:
+    # As `audiocraft.models.loaders.load_lm_model`, which forces float16 wherever there is a GPU.
+    cfg = tp.cast(DictConfig, OmegaConf.merge(cfg, {'device': device, 'dtype': dtype}))
+    loaders._delete_param(cfg, 'conditioners.self_wav.chroma_stem.cache_path')
+    lm = builders.get_lm_model(cfg)
+    lm.load_state_dict(state)
+    return lm.eval()
+
+
+def _open_export(name: str) -> tp.Tuple[DictConfig, State, tp.Callable[[str], CompressionModel]]:
+    where = _find_export(name[len(PRETRAINED):] if name.startswith(PRETRAINED) else name)
+    pkg = loaders.load_lm_model_ckpt(where)
+    if 'xp.cfg' not in pkg or 'best_state' not in pkg:
+        raise UserError(f"continue_from={name} has no configuration (xp.cfg) beside its weights in state_dict.bin: "
+                        "export the model with audiocraft.utils.export.export_lm.")
+    cfg = tp.cast(DictConfig, OmegaConf.create(pkg['xp.cfg']))
+    _use_local_t5(cfg, Path(where))
+    return cfg, pkg['best_state'], lambda device: loaders.load_compression_model(where, device=device)
+
+
+def _find_export(name: str) -> str:
+    """Folder of an export, or the name on the hub."""
+    if name == TINY:
+        return str(tiny.folder())
+    path = Path(name).expanduser()
+    missing = [file for file in _EXPORT if not (path / file).is_file()]
+    if path.is_dir() and missing:
+        raise UserError(f"continue_from={name} is a folder without {' and '.join(missing)}: "
+                        "export the model into it with audiocraft.utils.export.")
+    if not path.is_dir() and (name.startswith(('/', '.', '~')) or name.count('/') != 1):
+        raise UserError(f"continue_from={name} does not exist: give 'tiny', a folder that audiocraft exported, or a "
+                        "name on the model hub such as facebook/musicgen-large.")
+    return str(path)
+
+
+def _use_local_t5(cfg: DictConfig, folder: Path) -> None:
+    """Let a base bring its text encoder along, in a folder within its own."""
+    for conditioner in (cfg.get('conditioners') or {}).values():
+        if conditioner.get('model') == 't5' and (folder / conditioner.t5.name).is_dir():
+            conditioner.t5.name = register_t5(folder / conditioner.t5.name)
+
+
+def _run_path(name: str) -> Path:
+    path = resolve_checkpoint_path(name)
+    if path is None:
+        raise UserError(f"continue_from={name} is no run in Dora's folder, or one without a checkpoint: "
+                        "see the signatures with 'dora info', or set AUDIOCRAFT_DORA_DIR.")
+    return path
+
+
+def _read_run(name: str) -> tp.Tuple[DictConfig, State]:
+    # Dora's folder holds what the user's own code wrote, and upstream's checkpoints cannot be read without pickle.
+    state = torch.load(_run_path(name), 'cpu', weights_only=False)
+    best = state.get('fsdp_best_state') or state['best_state']
+    return state['xp.cfg'], best['model']
+
+
+def _open_run(name: str) -> tp.Tuple[DictConfig, State, tp.Callable[[str], CompressionModel]]:
+    cfg, state = _read_run(name)
+    return cfg, state, lambda device: _codec_of_run(cfg.compression_model_checkpoint, device)
+
+
+def _codec_of_run(name: str, device: str) -> CompressionModel:
+    if not name.startswith(RUN):
+        return CompressionModel.get_pretrained(name[len(PRETRAINED):], device)
+    cfg, state = _read_run(name)
+    codec = builders.get_compression_model(tp.cast(DictConfig, OmegaConf.merge(cfg, {'device': device})))
+    codec.load_state_dict(state)
+    return codec
+
+
+T = tp.TypeVar('T')
+
+
+def _one_sentence(name: str, load: tp.Callable[[], T]) -> T:
+    """Call `load`, and say in one sentence in which of many ways a hub, a file or a configuration failed."""
+    try:
+        return load()
+    except UserError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().split('\n')[0]
+        raise UserError(f"continue_from={name} cannot be loaded as a base model ({type(error).__name__}: {reason}); "
+                        "check its name and the connection, or give a folder that audiocraft exported.") from error

@@ -1,0 +1,95 @@
+"""The concept bank: the only parameters that are ever trained."""
+import typing as tp
+
+import torch
+from torch import nn
+
+from .. import concept
+from ..errors import UserError
+from ..rng import generator
+
+
+class ConceptBank(nn.Module):
+    """Vectors of concepts, which stand in for rows of a text encoder's embedding matrix (P1, P2).
+
+    The vectors are parameters of their own, one a concept. The embedding matrix is never resized, aliased or written:
+    t5-base has 32128 rows for the 32100 tokens of its tokenizer, so new ids point at rows that already exist.
+
+    Args:
+        first_id (int): Id of the first vector, the number of tokens that the tokenizer knows.
+        dim (int): Width of the text encoder's embeddings.
+    """
+    def __init__(self, first_id: int, dim: int):
+        super().__init__()
+        self.first_id = first_id
+        self.dim = dim
+        self.vectors = nn.ParameterDict()  # keyed by placeholder: a bare name could be that of a method
+
+    def add(self, name: str, vectors: torch.Tensor) -> tp.List[str]:
+        """Add a concept with vectors of shape [V, D]; it takes the next V ids.
+
+        Returns:
+            list of str: Its tokens, in order of their ids.
+        Raises:
+            UserError: If a concept of that name is there, or the width differs from the text encoder's.
+        """
+        key = concept.placeholder(name)
+        if key in self.vectors:
+            raise UserError(f"the concept {key} is already loaded: give the new one another name.")
+        if vectors.shape[-1] != self.dim:
+            raise UserError(f"the concept {key} has vectors of width {vectors.shape[-1]}, the text encoder's have "
+                            f"{self.dim}: it was learned for another base model.")
+        self.vectors[key] = nn.Parameter(vectors.detach().clone().float())
+        return concept.tokens(name, len(vectors))
+
+    def __len__(self) -> int:
+        return sum(len(vectors) for vectors in self.vectors.values())
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.vectors
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        """Vectors [V, D] of a concept, by its bare name."""
+        return self.vectors[concept.placeholder(name)]
+
+    def embed(self, ids: torch.Tensor, embedding: nn.Embedding) -> torch.Tensor:
+        """Look up token ids, the concepts' among them.
+
+        Vectors take part in every result's graph, so a batch without a concept yields a gradient of zero and not none,
+        which data-parallel training needs.
+
+        Args:
+            ids (torch.Tensor): Token ids of shape [B, T].
+            embedding (nn.Embedding): The text encoder's own, for ids below `first_id`.
+        Returns:
+            torch.Tensor: Input embeddings of shape [B, T, D].
+        """
+        B, T = ids.shape
+        is_concept = ids >= self.first_id  # [B, T]
+        embeds = embedding(ids.masked_fill(is_concept, 0))  # [B, T, D]
+        if not len(self):
+            return embeds
+        rows = torch.cat(list(self.vectors.values())).to(embeds)  # [N, D]
+        placed = rows[(ids - self.first_id).clamp(min=0)]  # [B, T, D]
+        return torch.where(is_concept[..., None], placed, embeds)
+
+
+def gaussian_init(rows: torch.Tensor, num_vectors: int, seed: int) -> torch.Tensor:
+    """Draw vectors from the multivariate Gaussian that has the mean and covariance of the given rows (P3).
+
+    v = mu + L z, with z standard normal and L L^T the covariance, full and not just its diagonal, computed in float64.
+
+    Args:
+        rows (torch.Tensor): Embeddings of the tokenizer's real tokens, of shape [N, D].
+        num_vectors (int): Number of vectors to draw, V.
+        seed (int): Seed of the draw.
+    Returns:
+        torch.Tensor: Vectors of shape [V, D], float32.
+    """
+    N, D = rows.shape
+    rows = rows.detach().to('cpu', torch.float64)
+    covariance = torch.cov(rows.T)  # [D, D]
+    jitter = 1e-6 * covariance.diagonal().mean()
+    factor = torch.linalg.cholesky(covariance + jitter * torch.eye(D, dtype=rows.dtype))
+    noise = torch.randn(num_vectors, D, generator=generator(seed), dtype=rows.dtype)
+    return (rows.mean(dim=0) + noise @ factor.T).float()

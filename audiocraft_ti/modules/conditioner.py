@@ -1,0 +1,121 @@
+"""A T5 conditioner that understands placeholders."""
+import logging
+import math
+from pathlib import Path
+import re
+import typing as tp
+
+from .. import environment
+environment.prepare()
+from audiocraft.modules.conditioners import ConditionType, T5Conditioner, TextConditioner
+from audiocraft.utils.utils import warn_once
+import torch
+from transformers import T5Config
+
+from .bank import ConceptBank
+from .. import concept
+from ..errors import UserError
+
+logger = logging.getLogger(__name__)
+_PLACEHOLDER = re.compile(r'<[^<>\s]+>')
+
+
+def register_t5(folder: Path) -> str:
+    """Make a T5 encoder in a local folder known to `T5Conditioner`, which takes public names only; returns its name."""
+    name = str(folder)
+    if name not in T5Conditioner.MODELS:
+        T5Conditioner.MODELS.append(name)
+        T5Conditioner.MODELS_DIMS[name] = T5Config.from_pretrained(name).d_model
+    return name
+
+
+class ConceptConditioner(TextConditioner):
+    """T5 as audiocraft conditions on it, frozen, with the vectors of concepts among its input embeddings.
+
+    A placeholder `<name>` in a prompt becomes the concept's tokens `<name> <name>_1 ...`: in training all of them, in a
+    fresh random order each time, so that T5's relative positions mean nothing (P15); else a random share of them, since
+    with all of them the words around are ignored (P16). The text encoder and the projection stay those of the base
+    model and out of this module's parameters.
+
+    Args:
+        conditioner (T5Conditioner): The base model's conditioner.
+        shuffle (bool): Whether tokens are put in random order.
+        sample_ratio (float): Share of a concept's tokens that is drawn outside of training.
+        max_length (int): Prompts are cut at this many tokens (P6).
+    """
+    t5: tp.Any
+
+    def __init__(self, conditioner: T5Conditioner, shuffle: bool = True, sample_ratio: float = 0.5,
+                 max_length: int = 512):
+        super().__init__(conditioner.dim, conditioner.output_dim)
+        self.output_proj = conditioner.output_proj
+        self.shuffle = shuffle
+        self.sample_ratio = sample_ratio
+        self.max_length = max_length
+        self.name = conditioner.name
+        self.device = conditioner.device
+        self.autocast = conditioner.autocast
+        self.tokenizer = conditioner.t5_tokenizer
+        # as in T5Conditioner: in __dict__, it is no part of the state that is saved
+        self.__dict__['t5'] = conditioner.t5.eval().requires_grad_(False)
+        self.bank = ConceptBank(len(self.tokenizer), conditioner.dim)
+        self.generator = torch.Generator()
+
+    def add(self, name: str, vectors: torch.Tensor) -> None:
+        """Make `<name>` stand for the given vectors of shape [V, D].
+
+        Raises:
+            UserError: If one of its tokens is in the tokenizer's vocabulary, or the bank refuses it.
+        """
+        vocabulary = self.tokenizer.get_vocab()
+        taken = [token for token in concept.tokens(name, len(vectors)) if token in vocabulary]
+        if taken and concept.placeholder(name) not in self.bank:
+            raise UserError(f"concept.name={name} will not do: {taken[0]} is in the text encoder's vocabulary already; "
+                            "choose another name.")
+        next_id = self.bank.first_id + len(self.bank)
+        new_tokens = self.bank.add(name, vectors.to(self.output_proj.weight.device))
+        self.tokenizer.add_tokens(new_tokens)
+        ids = self.tokenizer.convert_tokens_to_ids(new_tokens)
+        assert ids == list(range(next_id, next_id + len(vectors))), f"tokenizer gave ids {ids} from {next_id} on"
+
+    def expand(self, prompt: str) -> str:
+        """Write a prompt's placeholders out as tokens.
+
+        Raises:
+            UserError: If it has a placeholder that no loaded concept answers to.
+        """
+        return _PLACEHOLDER.sub(lambda match: self._draw(match.group()), prompt)
+
+    def _draw(self, placeholder: str) -> str:
+        if placeholder not in self.bank:
+            loaded = ', '.join(self.bank.vectors) or 'none'
+            raise UserError(f"the prompt speaks of {placeholder}, which is not among the loaded concepts ({loaded}): "
+                            "load it or mend the prompt.")
+        tokens = concept.tokens(placeholder[1:-1], len(self.bank.vectors[placeholder]))
+        count = len(tokens) if self.training else math.ceil(self.sample_ratio * len(tokens))
+        drawn = torch.randperm(len(tokens), generator=self.generator)[:count].tolist()
+        return ' '.join(tokens[i] for i in (drawn if self.shuffle else sorted(drawn)))
+
+    def tokenize(self, x: tp.List[tp.Optional[str]]) -> tp.Dict[str, torch.Tensor]:
+        """Token ids and mask, each of shape [B, T], padded to the longest prompt; no text is an empty mask."""
+        prompts = [self.expand(text or '') for text in x]
+        inputs = self.tokenizer(prompts, return_tensors='pt', padding=True, truncation=True, max_length=self.max_length)
+        self._warn_if_cut(prompts, inputs['input_ids'])
+        inputs = inputs.to(self.device)
+        absent = [i for i, prompt in enumerate(prompts) if not prompt]
+        inputs['attention_mask'][absent] = 0
+        return inputs
+
+    def _warn_if_cut(self, prompts: tp.List[str], ids: torch.Tensor) -> None:
+        written = sum(len(_PLACEHOLDER.findall(prompt)) for prompt in prompts)  # each token matches once
+        if (ids >= self.bank.first_id).sum() < written:
+            warn_once(logger, f"A prompt was cut at {self.max_length} tokens, and a concept's placeholder with it.")
+
+    def forward(self, inputs: tp.Dict[str, torch.Tensor]) -> ConditionType:
+        """Embed tokenized prompts: T5 on the placed input embeddings, projected to [B, T, output_dim], and the mask."""
+        mask = inputs['attention_mask']
+        embeds = self.bank.embed(inputs['input_ids'], self.t5.get_input_embeddings())  # [B, T, D]
+        with self.autocast:
+            embeds = self.t5(inputs_embeds=embeds, attention_mask=mask).last_hidden_state  # [B, T, D]
+        embeds = self.output_proj(embeds.to(self.output_proj.weight))  # [B, T, output_dim]
+        return embeds * mask.unsqueeze(-1), mask

@@ -1,0 +1,35 @@
+"""Configuration values that cannot work, found before anything is loaded."""
+from omegaconf import DictConfig, OmegaConf
+import torch
+
+from ..concept import check_name
+from ..errors import UserError
+
+_POSITIVE = ('concept.num_vectors', 'dataset.segment_duration', 'dataset.batch_size', 'dataset.valid.num_samples',
+             'optim.epochs', 'optim.updates_per_epoch', 'optim.lr')
+
+
+def check_config(cfg: DictConfig) -> DictConfig:
+    """Settle what follows from the device, and refuse what cannot work.
+
+    Raises:
+        UserError: If a value does not fit, naming its key.
+    """
+    for key in ('concept.name', 'continue_from'):
+        if OmegaConf.select(cfg, key, throw_on_missing=False) is None:
+            raise UserError(f"{key} is not set: add {key}=... to the command.")
+    cfg.concept.name = check_name(str(cfg.concept.name))
+    if cfg.datasource.folder is None and cfg.datasource.train is None:
+        if cfg.execute_only not in ('generate', 'evaluate'):
+            raise UserError("datasource.folder is not set: add datasource.folder=... with your recordings' folder.")
+    for key in _POSITIVE:
+        value = OmegaConf.select(cfg, key)
+        if not isinstance(value, (int, float)) or not value > 0:
+            raise UserError(f"{key}={value} must be a number above zero.")
+    if not 0 < cfg.concept.sample_ratio <= 1:
+        raise UserError(f"concept.sample_ratio={cfg.concept.sample_ratio} must be above 0 and at most 1.")
+    if str(cfg.device).startswith('cuda') and not torch.cuda.is_available():
+        raise UserError(f"device={cfg.device} was asked for, and there is no usable GPU: add device=cpu.")
+    if cfg.device == 'cpu':  # half precision is slower there, and most of its operations are missing
+        cfg.dtype, cfg.autocast = 'float32', False
+    return cfg

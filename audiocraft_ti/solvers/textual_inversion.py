@@ -1,0 +1,313 @@
+"""Textual inversion: a few vectors are learned through a frozen MusicGen."""
+from contextlib import contextmanager
+import copy
+import json
+from pathlib import Path
+import typing as tp
+
+from .. import environment
+environment.prepare()
+from audiocraft.data.audio_dataset import save_audio_meta
+from audiocraft.data.audio_utils import normalize_audio
+from audiocraft.modules.conditioners import SegmentWithAttributes
+from audiocraft.solvers import builders
+from audiocraft.solvers.musicgen import MusicGenSolver
+from audiocraft.utils.utils import dict_from_config, get_loader
+import flashy
+from flashy.logging import LogProgressBar
+from omegaconf import DictConfig, OmegaConf
+import torch
+
+from .. import __version__
+from ..concept import Concept, placeholder
+from ..data import audio, manifest
+from ..data.dataset import ConceptDataset, describe
+from ..data.prompts import load_prompts
+from ..data.tokens import TokenCache, tensors_hash
+from ..errors import UserError
+from ..models.concept_lm import ConceptLM
+from ..models.loaders import CONCEPT_SOLVER, find_base, load_base
+from ..modules.bank import gaussian_init
+from ..rng import generator
+from .checks import check_config
+from .verdict import REFERENCES, verdict
+
+_TRAIN, _VALID, _GENERATE = range(3)  # which draws of random numbers a stage takes
+
+
+class TextualInversionSolver(MusicGenSolver):
+    """Learns a concept from recordings (Thomé, Sturm, Pertoft and Jonason, 2024, section 2).
+
+    The base model is frozen; `self.model` shows the concept's vectors as its only parameters, so that upstream's
+    optimisation, averaging, best state and checkpoints hold those and nothing else.
+    """
+    NAME = CONCEPT_SOLVER
+    model: ConceptLM  # type: ignore
+
+    def __init__(self, cfg: DictConfig):
+        cfg = check_config(copy.deepcopy(cfg))
+        # What continues a concept is kept for upstream to load, what names a base is not.
+        base, run = find_base(cfg.continue_from)
+        self.base = load_base(base, cfg.device, cfg.dtype)
+        cfg.continue_from = run
+        self.placeholder = placeholder(cfg.concept.name)
+        self._start: tp.Optional[torch.Tensor] = None
+        super().__init__(cfg)
+
+    # Data
+
+    def build_dataloaders(self) -> None:
+        """Loaders of token crops and prompts, for what is learned from and for what is held out."""
+        if self.cfg.execute_only in ('generate', 'evaluate'):
+            return
+        clips = dict(zip(('train', 'valid'), self._clips()))
+        cache = TokenCache(self.cfg.tokens.cache_path or environment.CACHE / 'tokens', self.base.codec, self.device)
+        world_size = flashy.distrib.world_size()
+        num_samples = {'train': self.cfg.optim.updates_per_epoch * self.cfg.dataset.batch_size * world_size,
+                       'valid': self.cfg.dataset.valid.num_samples}
+        prompts = load_prompts(self.cfg.dataset.neutral_prompts)
+        for split in clips:
+            lengths = sum(clip.length for clip in clips[split])
+            self.logger.info("%s: %d clips, %.1f s in all", split.capitalize(), len(clips[split]), lengths)
+            bar = LogProgressBar(self.logger, clips[split], name=f'Codec tokens | {split}', updates=5)
+            codes = [cache(clip) for clip in bar]
+            dataset = ConceptDataset(
+                clips[split], codes, prompts, self.placeholder, self._steps, self.base.codec.frame_rate,
+                num_samples[split], seed=self.cfg.seed, shuffle=split == 'train',
+                sample_rate=self.base.codec.sample_rate, channels=self.base.codec.channels)
+            # Never shuffled here: the crops of a batch are random by themselves, and follow from its index.
+            self.dataloaders[split] = get_loader(
+                dataset, None, batch_size=self.cfg.dataset.batch_size, num_workers=self.cfg.dataset.num_workers,
+                seed=self.cfg.seed, collate_fn=dataset.collater)
+
+    @property
+    def _steps(self) -> int:
+        """Token steps of a crop."""
+        return round(self.cfg.dataset.segment_duration * self.base.codec.frame_rate)
+
+    def _clips(self) -> tp.Tuple[tp.List[manifest.Clip], tp.List[manifest.Clip]]:
+        """The two manifests, made once and kept in the run's folder."""
+        paths = [self.folder / 'manifest' / f'{split}.jsonl' for split in ('train', 'valid')]
+        if flashy.distrib.is_rank_zero() and not all(path.exists() for path in paths):
+            source = manifest.collect(**self.cfg.datasource, min_length=self.cfg.dataset.segment_duration)
+            for path, clips in zip(paths, source):
+                save_audio_meta(path, tp.cast(list, clips))
+        flashy.distrib.barrier()
+        train, valid = [manifest.load(path, 'manifest') for path in paths]
+        return train, valid
+
+    # Model
+
+    def build_model(self) -> None:
+        """Put the concept's vectors into the frozen base, and nothing else into the optimizer."""
+        cfg = self.cfg.concept
+        self.compression_model = self.base.codec
+        self.model = ConceptLM(
+            self.base.lm, shuffle=cfg.shuffle, sample_ratio=cfg.sample_ratio, max_length=cfg.max_length)
+        if self.base.lm.fuser.fuse2cond['prepend']:
+            self.logger.warning("This base model prepends its conditions to the audio tokens, which the paper found "
+                                "to leave a concept without effect (section 2): prefer one without melody or style.")
+        self.model.conditioner.add(cfg.name, gaussian_init(self._rows, cfg.num_vectors, self.cfg.seed))
+        self._log_sizes()
+        self.register_ema('model')
+        optim = OmegaConf.merge(self.cfg.optim, {'lr': self._learning_rate()})
+        self.optimizer = builders.get_optimizer(self.model.parameters(), tp.cast(DictConfig, optim))
+        self.lr_scheduler = builders.get_lr_scheduler(self.optimizer, self.cfg.schedule, self.total_updates)
+        self.best_state.dtype = None  # upstream would keep the best vectors in the type of autocast
+        self.register_stateful('model', 'optimizer', 'lr_scheduler')
+        self.register_best_state('model')
+        self.autocast_dtype = getattr(torch, self.cfg.autocast_dtype)
+        self.scaler = None
+        if self.cfg.autocast and self.autocast_dtype is torch.float16:
+            self.scaler = torch.amp.GradScaler(self.device)  # type: ignore
+            self.register_stateful('scaler')
+
+    @property
+    def _rows(self) -> torch.Tensor:
+        """Embeddings of the tokenizer's real tokens, [N, D]; the matrix may have more rows than there are tokens."""
+        return self.model.conditioner.t5.get_input_embeddings().weight[:self.model.bank.first_id]
+
+    @property
+    def vectors(self) -> torch.Tensor:
+        """The concept's vectors, [V, D]."""
+        return self.model.bank[self.cfg.concept.name]
+
+    def _learning_rate(self) -> float:
+        """The learning rate in the units of the embeddings, whose scale differs by orders of magnitude (P13)."""
+        scale = self._rows.pow(2).mean().sqrt().item() if self.cfg.optim.lr_relative else 1.
+        return self.cfg.optim.lr * scale
+
+    def _log_sizes(self) -> None:
+        frozen = [*self.base.lm.parameters(), *self.base.codec.parameters(), *self.model.conditioner.t5.parameters()]
+        assert not any(parameter.requires_grad for parameter in self.base.lm.parameters()
+                       if parameter is not self.vectors)
+        count, total = self.vectors.numel(), sum(parameter.numel() for parameter in frozen)
+        self.logger.info("%s: %d vectors of width %d, %d trainable weights, %.2g %% of the model's %.4g million",
+                         self.placeholder, *self.vectors.shape, count, 100 * count / total, total / 1e6)
+
+    def show(self) -> None:
+        """Describe the frozen models and what is trained."""
+        super().show()
+        self.logger.info("Base language model, frozen:")
+        self.log_model_summary(self.base.lm)
+
+    # State
+
+    def state_dict(self) -> tp.Dict[str, tp.Any]:
+        """The solver's state in plain types, which `torch.load` reads without unpickling anything."""
+        state = super().state_dict()
+        state['xp.cfg'] = OmegaConf.to_yaml(self.xp.cfg)
+        if self.ema is not None:
+            averages = {name: dict(tensors) for name, tensors in self.ema.state.items()}
+            state['ema'] = {'state': averages, 'count': self.ema.count}
+        return state
+
+    def load_state_dict(self, state: tp.Dict[str, tp.Any]) -> None:
+        best = state.get('best_state', {}).get('model', self.model.state_dict())
+        theirs = {key: list(tensor.shape) for key, tensor in best.items()}
+        ours = {key: list(tensor.shape) for key, tensor in self.model.state_dict().items()}
+        if theirs != ours:  # upstream would broadcast the one to the other
+            raise UserError(f"the run to continue from holds {theirs}, this one {ours}: "
+                            "give the same concept.name and concept.num_vectors.")
+        super().load_state_dict(state)
+
+    def save_checkpoints(self) -> None:
+        super().save_checkpoints()
+        self.export_concept()
+
+    @flashy.distrib.rank_zero_only
+    def export_concept(self) -> Path:
+        """Write the best vectors, averaged if there is an average, to `concept.safetensors`."""
+        vectors = self.best_state.states['model'][f'bank.vectors.{self.placeholder}']
+        return Concept(self.cfg.concept.name, vectors, self._metadata()).save(self.folder / 'concept.safetensors')
+
+    def _metadata(self) -> tp.Dict[str, str]:
+        cfg = self.cfg.concept
+        text_encoder = self.model.conditioner.name
+        metadata = {
+            'base_model': self.base.name,
+            'base_fingerprint': self.base.fingerprint,
+            'text_encoder': Path(text_encoder).name if Path(text_encoder).is_dir() else text_encoder,
+            'vocabulary_size': str(self.model.bank.first_id),
+            'embedding_hash': tensors_hash({'rows': self._rows}),
+            'class_word': cfg.class_word,
+            'origin': cfg.origin,
+            'licence': cfg.licence,
+            'dora_sig': self.xp.sig,
+            'training': json.dumps({key: dict_from_config(self.cfg[key]) for key in ('concept', 'optim', 'schedule')}),
+            'scores': json.dumps(self.history[-1]['valid'] if self.history else {}),
+            'software': f'audiocraft_ti {__version__}',
+        }
+        return {key: str(value) for key, value in metadata.items() if value is not None}
+
+    # Stages
+
+    def get_formatter(self, stage_name: str) -> flashy.Formatter:
+        return flashy.Formatter({'lr': '.2E', 'grad_norm': '.3E'}, exclude_keys=['ce_q*', 'ppl_q*'])
+
+    def _prepare_tokens_and_attributes(self, batch: tp.Any, check_synchronization_points: bool = False):
+        codes, infos = batch  # [B, K, T]
+        codes = codes.to(self.device)
+        tokenized = self.model.condition_provider.tokenize([info.to_condition_attributes() for info in infos])
+        with self.autocast:
+            conditions = self.model.condition_provider(tokenized)
+        return conditions, codes, torch.ones_like(codes, dtype=torch.bool)
+
+    def run_step(self, idx: int, batch: tp.Any, metrics: dict) -> dict:
+        """One update, or one held-out batch; placeholders are drawn afresh, in a way that follows from the index."""
+        update = (self.epoch - 1) * self.train_updates_per_epoch + idx if self.is_training else idx
+        self._seed_draws(_TRAIN if self.is_training else _VALID, update)
+        metrics = super().run_step(idx, batch, metrics)
+        if self.is_training:
+            metrics['vector_norm'] = self.vectors.norm(dim=-1).mean()
+        return {key: value.detach() if isinstance(value, torch.Tensor) else value for key, value in metrics.items()}
+
+    def _seed_draws(self, stage: int, index: int) -> None:
+        self.model.conditioner.generator = generator(self.cfg.seed, stage, index, flashy.distrib.rank())
+
+    def train(self) -> dict:
+        if not self.history:
+            self._start = self.vectors.detach().clone()
+        return super().train()
+
+    def valid(self) -> dict:
+        """Held-out loss with the concept, and in the first epoch also what it is without."""
+        metrics = super().valid()
+        first = self.history[0]['valid'] if self.history else None
+        metrics.update(self._reference_losses() if first is None else
+                       {key: first[key] for key in REFERENCES if key in first})
+        self.logger.info(verdict(self.placeholder, metrics['ce'], metrics, self.cfg.concept.class_word))
+        return metrics
+
+    def _reference_losses(self) -> tp.Dict[str, float]:
+        class_word = self.cfg.concept.class_word
+        losses = {'ce_no_text': self._held_out_loss(lambda prompt: None)}
+        if class_word is not None:
+            losses['ce_class_word'] = self._held_out_loss(lambda prompt: prompt.replace(self.placeholder, class_word))
+        if self._start is not None:
+            with self._vectors_as(self._start):
+                losses['ce_start'] = self._held_out_loss(lambda prompt: prompt)
+        return losses
+
+    def _held_out_loss(self, rewrite: tp.Callable[[str], tp.Optional[str]]) -> float:
+        """Cross-entropy of the held-out crops under their prompts, each rewritten first."""
+        average = flashy.averager()
+        loader = self.dataloaders['valid']
+        for idx, (codes, infos) in enumerate(loader):
+            for info in infos:
+                info.description = rewrite(info.description)
+            metrics = average({'ce': self.run_step(idx, (codes, infos), {})['ce']})
+        return flashy.distrib.average_metrics(metrics, len(loader))['ce']
+
+    @contextmanager
+    def _vectors_as(self, vectors: torch.Tensor):
+        ours = self.vectors.detach().clone()
+        self.vectors.data.copy_(vectors)
+        try:
+            yield
+        finally:
+            self.vectors.data.copy_(ours)
+
+    @torch.no_grad()
+    def generate(self) -> dict:
+        """Make music with the concept: `samples/<epoch>/`, with one line a sample in its `samples.jsonl`."""
+        self.model.eval()
+        folder = self.folder / 'samples' / str(self.epoch)
+        lines = []
+        for index, (kind, prompt) in enumerate(self.cfg.generate.prompts.items()):
+            self._seed_draws(_GENERATE, index)
+            text, = load_prompts([prompt], f'generate.prompts.{kind}')
+            text = text.replace('{}', self.placeholder)
+            self.logger.info("Generating %d samples of '%s'", self.cfg.generate.num_samples, text)
+            for number, wav in enumerate(self._generate_audio(text)):
+                file = audio.write(folder / f'{kind}_{number}.wav', wav, self.base.codec.sample_rate)
+                lines.append({'kind': kind, 'prompt': text, 'file': file.name, 'concept': self.cfg.concept.name})
+                self._log_to_tensorboard(f'{kind}_{number}', wav)
+        (folder / 'samples.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines), encoding='utf-8')
+        return {}
+
+    def _generate_audio(self, text: str) -> tp.List[torch.Tensor]:
+        """Samples of one prompt, each [C, T], normalised as configured."""
+        infos: tp.List[SegmentWithAttributes] = [describe(text) for _ in range(self.cfg.generate.num_samples)]
+        no_audio = torch.zeros(len(infos), self.base.codec.channels, 0)
+        outputs = self.run_generate_step((no_audio, infos), gen_duration=self.cfg.generate.duration)
+        options = dict_from_config(self.cfg.generate.audio)
+        return [normalize_audio(wav, sample_rate=self.base.codec.sample_rate, **options)
+                for wav in outputs['gen_audio'].float().cpu()]
+
+    def _log_to_tensorboard(self, key: str, wav: torch.Tensor) -> None:
+        logger = self.result_logger._experiment_loggers.get('tensorboard')
+        if logger is not None:
+            logger.log_audio('generate', key, wav, self.base.codec.sample_rate, self.epoch)
+
+    def run(self) -> None:
+        """Train to the last epoch, and say what came of it."""
+        super().run()
+        self.export_concept()
+        first, last = self.history[0]['valid'], self.history[-1]['valid']
+        best = min(epoch['valid']['ce'] for epoch in self.history)
+        self.logger.info("Done after %d updates: held-out loss fell from %.3f to %.3f",
+                         len(self.history) * self.train_updates_per_epoch, first['ce_start'], best)
+        self.logger.info(verdict(self.placeholder, best, last, self.cfg.concept.class_word))
+        self.logger.info("Concept: %s", self.folder / 'concept.safetensors')
+        self.logger.info("Samples: %s", self.folder / 'samples' / str(len(self.history)))

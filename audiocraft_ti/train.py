@@ -1,0 +1,132 @@
+"""Entry point of Dora: `dora run solver=musicgen/ti ...`.
+
+The names that audiocraft looks for in its own `audiocraft.train` are here too (`main`, `get_solver`,
+`get_solver_from_xp`, `get_solver_from_sig`), since upstream's solvers are pointed at this module.
+"""
+import logging
+import os
+from pathlib import Path
+import random
+import sys
+import typing as tp
+
+from dora import git_save, hydra_main, XP
+import omegaconf
+
+from . import environment
+from .errors import UserError
+
+sys.modules.setdefault('audiocraft_ti.train', sys.modules[__name__])  # under `python -m` it has another name
+environment.prepare(lean=True)
+
+logger = logging.getLogger(__name__)
+Override = tp.Union[dict, omegaconf.DictConfig]
+
+
+def resolve_paths(cfg: omegaconf.DictConfig) -> None:
+    """Make data paths absolute, also when Dora runs from a clone of the repository."""
+    for key, value in cfg.datasource.items():
+        if isinstance(value, str):
+            cfg.datasource[key] = git_save.to_absolute_path(str(Path(value).expanduser()))
+
+
+def get_solver(cfg: omegaconf.DictConfig):
+    """The solver of a configuration, its batch size divided among the workers."""
+    import flashy
+    from .solvers.builders import get_solver
+    world_size = flashy.distrib.world_size()
+    if cfg.dataset.batch_size % world_size:
+        raise UserError(f"dataset.batch_size={cfg.dataset.batch_size} cannot be divided among {world_size} workers: "
+                        "choose a multiple.")
+    cfg.dataset.batch_size //= world_size
+    resolve_paths(cfg)
+    return get_solver(cfg)
+
+
+def get_solver_from_xp(xp: XP, override_cfg: tp.Optional[Override] = None, restore: bool = True,
+                       load_best: bool = True, ignore_state_keys: tp.List[str] = [], disable_fsdp: bool = True):
+    """The solver of a Dora experiment, outside of a run: to listen to it from a notebook, say.
+
+    Args:
+        xp (XP): Experiment.
+        override_cfg (dict, optional): Nested values to put over its configuration; its signature stays.
+        restore (bool): Whether to load its last checkpoint.
+        load_best (bool): Whether to use the best state of it.
+        ignore_state_keys (list of str): Parts of the checkpoint to leave alone, such as `optimizer`.
+        disable_fsdp (bool): Sharded training is never used here; upstream's callers pass it.
+    """
+    from hydra.core.global_hydra import GlobalHydra
+    cfg: tp.Any = omegaconf.OmegaConf.merge(xp.cfg, omegaconf.DictConfig(override_cfg or {}))
+    cfg.fsdp.use = cfg.fsdp.use and not disable_fsdp
+    try:
+        with xp.enter():
+            solver = get_solver(cfg)
+            if restore:
+                solver.restore(load_best=load_best, ignore_state_keys=ignore_state_keys)
+        return solver
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def get_solver_from_sig(sig: str, *args: tp.Any, **kwargs: tp.Any):
+    """The solver of a Dora signature; see `get_solver_from_xp`."""
+    return get_solver_from_xp(main.get_xp_from_sig(sig), *args, **kwargs)
+
+
+def set_seeds_and_threads(cfg: omegaconf.DictConfig) -> None:
+    """Seed every generator, and give torch the configured number of threads."""
+    import numpy as np
+    import torch
+    random.seed(cfg.seed)
+    np.random.seed(cfg.seed)
+    torch.manual_seed(cfg.seed)
+    if cfg.num_threads:
+        torch.set_num_threads(cfg.num_threads)
+    if cfg.efficient_attention_backend == 'xformers':
+        from audiocraft.modules.transformer import set_efficient_attention_backend
+        environment.use_xformers()
+        set_efficient_attention_backend('xformers')
+
+
+def run(cfg: omegaconf.DictConfig) -> None:
+    """What one worker does."""
+    import flashy
+    set_seeds_and_threads(cfg)
+    log_name = f'{cfg.execute_only or "solver"}.log.{{rank}}'
+    flashy.setup_logging(level=getattr(logging, cfg.logging.level.upper()), log_name=log_name)
+    flashy.distrib.init(backend='nccl' if str(cfg.device).startswith('cuda') else 'gloo')
+    solver = get_solver(cfg)
+    if cfg.show:
+        solver.show()
+    elif not cfg.execute_only:
+        solver.run()
+    else:
+        found = solver.restore(replay_metrics=False)
+        if not found:
+            raise UserError(f"execute_only={cfg.execute_only} finds nothing that was learned: add "
+                            "continue_from=//sig/SIG of a run, or execute_inplace=true to a finished one's arguments.")
+        solver.run_one_stage(cfg.execute_only)
+
+
+@hydra_main(config_path=os.path.relpath(environment.CONFIG, environment.PACKAGE), config_name='config',
+            version_base='1.3')
+def main(cfg: omegaconf.DictConfig) -> None:
+    try:
+        run(cfg)
+    except UserError as error:
+        logger.debug("Traceback", exc_info=True)
+        sys.exit(f'error: {error}')
+
+
+def _use_team_settings() -> None:
+    """Take folders and cluster from the team's configuration, as audiocraft does."""
+    from audiocraft.environment import AudioCraftEnvironment
+    from audiocraft.utils.cluster import get_slurm_parameters
+    main.dora.dir = AudioCraftEnvironment.get_dora_dir()
+    main._base_cfg.slurm = get_slurm_parameters(main._base_cfg.slurm)
+
+
+_use_team_settings()
+
+if __name__ == '__main__':
+    main()

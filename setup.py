@@ -1,0 +1,42 @@
+"""An audiocraft plugin: textual inversion for MusicGen."""
+from glob import glob
+from pathlib import Path
+import re
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION, = re.findall(r"__version__ = '(.*)'", (HERE / 'audiocraft_ti/__init__.py').read_text())
+# The configuration lies beside the package, where Dora's users expect it, and travels inside it.
+FOLDERS = ['config', *(f'config/{path}' for path in glob('**/', root_dir=HERE / 'config', recursive=True))]
+CONFIG = {'audiocraft_ti.' + folder.strip('/').replace('/', '.'): folder.strip('/') for folder in FOLDERS}
+
+setup(
+    name='audiocraft_ti',
+    version=VERSION,
+    description='Textual inversion for audiocraft: teach a frozen text-to-music model a new word from recordings',
+    long_description=(HERE / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='MIT',
+    python_requires='>=3.10,<3.13',
+    packages=[*find_packages(include=['audiocraft_ti', 'audiocraft_ti.*']), *CONFIG],
+    package_dir=CONFIG,
+    package_data={name: ['*.yaml'] for name in CONFIG},
+    install_requires=[
+        'audiocraft==1.3.0',
+        'click',          # spaCy uses it without saying so
+        'dora-search',
+        'flashy',
+        'numpy',
+        'omegaconf',
+        'safetensors',
+        'sentencepiece',
+        'soundfile',
+        'tensorboard',
+        'torch>=2.6',     # from there on, weights are loaded without unpickling
+        'tqdm',
+        'transformers',
+        'xformers',
+    ],
+    extras_require={'dev': ['build', 'flake8', 'mypy', 'pytest', 'types-tqdm']},
+)

@@ -1,0 +1,68 @@
+"""What several tests need: the tiny base, recordings, and Dora runs in processes of their own."""
+from dataclasses import dataclass
+import json
+import os
+from pathlib import Path
+import subprocess
+import sys
+import typing as tp
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DORA = str(Path(sys.executable).with_name('dora'))
+
+
+def pytest_collection_modifyitems(items):
+    """Whole runs last."""
+    items.sort(key=lambda item: 'dora' in item.fixturenames)
+
+
+@pytest.fixture(scope='session')
+def base():
+    """The tiny base model. Tests that change it load their own."""
+    from audiocraft_ti.models.loaders import load_base
+    return load_base('tiny')
+
+
+@pytest.fixture(scope='session')
+def recordings(tmp_path_factory) -> Path:
+    """A folder with six recordings of four seconds."""
+    from audiocraft_ti.tiny.recordings import write_recordings
+    folder = tmp_path_factory.mktemp('recordings')
+    write_recordings(folder, count=6)
+    return folder
+
+
+@dataclass
+class Dora:
+    """Runs `dora` in a process of its own, with a folder of its own for what comes out."""
+    folder: Path
+
+    def start(self, *args: str, cwd: tp.Optional[Path] = None, **env: str) -> subprocess.Popen:
+        environ = {**os.environ, 'AUDIOCRAFT_DORA_DIR': str(self.folder), 'HF_HUB_OFFLINE': '1', **env}
+        return subprocess.Popen([DORA, *args], cwd=cwd or ROOT, env=environ, text=True, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT)
+
+    def __call__(self, *args: str, status: int = 0, **kwargs: tp.Any) -> str:
+        """Output of a finished command, which must have left with the given exit status."""
+        process = self.start(*args, **kwargs)
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == status, output
+        return output
+
+    def run(self, *overrides: str, **kwargs: tp.Any) -> str:
+        return self('run', 'solver=musicgen/ti_tiny', *overrides, **kwargs)
+
+    @property
+    def xps(self) -> tp.List[Path]:
+        """Folders of all runs."""
+        return sorted((self.folder / 'xps').glob('*'))
+
+    def history(self, xp: Path) -> tp.List[dict]:
+        return json.loads((xp / 'history.json').read_text())
+
+
+@pytest.fixture
+def dora(tmp_path) -> Dora:
+    return Dora(tmp_path / 'dora')
