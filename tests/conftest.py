@@ -1,4 +1,5 @@
 """What several tests need: the tiny base, recordings, and Dora runs in processes of their own."""
+import contextlib
 from dataclasses import dataclass
 import json
 import os
@@ -9,6 +10,7 @@ import typing as tp
 
 import pytest
 
+os.environ['HF_HUB_OFFLINE'] = '1'  # read when the hub's client is imported
 ROOT = Path(__file__).parent.parent
 DORA = str(Path(sys.executable).with_name('dora'))
 
@@ -34,13 +36,28 @@ def recordings(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture
+def make_solver(tmp_path, monkeypatch):
+    """Builds the solver of some overrides, inside an experiment, in this process."""
+    from audiocraft_ti import train
+    monkeypatch.setattr(train.main.dora, 'dir', tmp_path / 'dora')
+    with contextlib.ExitStack() as stack:
+        def make(*overrides: str):
+            stack.close()  # one experiment at a time
+            xp = train.main.get_xp(['solver=musicgen/ti_tiny', 'concept.name=amen', *overrides])
+            train.main.init_xp(xp)
+            stack.enter_context(xp.enter())
+            return train.get_solver(xp.cfg)
+        yield make
+
+
 @dataclass
 class Dora:
     """Runs `dora` in a process of its own, with a folder of its own for what comes out."""
     folder: Path
 
     def start(self, *args: str, cwd: tp.Optional[Path] = None, **env: str) -> subprocess.Popen:
-        environ = {**os.environ, 'AUDIOCRAFT_DORA_DIR': str(self.folder), 'HF_HUB_OFFLINE': '1', **env}
+        environ = {**os.environ, 'AUDIOCRAFT_DORA_DIR': str(self.folder), **env}
         return subprocess.Popen([DORA, *args], cwd=cwd or ROOT, env=environ, text=True, stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT)
 

@@ -130,8 +130,8 @@ def check_recordings(clips: tp.Iterable[Clip], min_length: float, where: str) ->
 def split(clips: tp.Sequence[Clip], min_length: float, where: str) -> tp.Tuple[tp.List[Clip], tp.List[Clip]]:
     """Divide clips into those learned from and those held out, which share no moment of audio.
 
-    With five files or more every fifth is held out, in order of their paths. With fewer, the last fifth of each that
-    has room for it (at least a crop on either side); and where none has, the last file.
+    With five files or more a fifth of them is held out, evenly along their order. With fewer, the last fifth of each
+    that has room for it (at least a crop on either side); and where none has, the last file.
 
     Args:
         clips (sequence of Clip): Clips, one a file.
@@ -143,8 +143,9 @@ def split(clips: tp.Sequence[Clip], min_length: float, where: str) -> tp.Tuple[t
         UserError: If there is too little to hold anything out.
     """
     if len(clips) >= ENOUGH_FILES:
-        step = round(1 / HELD_OUT)
-        return [clip for i, clip in enumerate(clips) if i % step], list(clips[::step])
+        count = round(HELD_OUT * len(clips))
+        held_out = {i * len(clips) // count for i in range(count)}
+        return ([clip for i, clip in enumerate(clips) if i not in held_out], [clips[i] for i in sorted(held_out)])
     train: tp.List[Clip] = []
     valid: tp.List[Clip] = []
     for clip in clips:
@@ -156,8 +157,8 @@ def split(clips: tp.Sequence[Clip], min_length: float, where: str) -> tp.Tuple[t
             train.append(replace(clip, duration=cut))
             valid.append(replace(clip, start=cut))
     if not valid:
-        *train, held_out = train
-        valid = [held_out]
+        *train, last = train
+        valid = [last]
     if not train:
         raise UserError(f"{where} holds {clips[0].length:.1f} s of audio, too little to learn from one part and hold "
                         f"out another: add recordings, {2 * min_length:g} s in all at least.")

@@ -33,8 +33,8 @@ class BaseModel:
     Args:
         name (str): What the user called it.
         cfg (DictConfig): Its own configuration, the checkpoint's `xp.cfg`.
-        lm (LMModel): Language model with its text encoder, in eval mode.
-        codec (CompressionModel): Codec, in eval mode.
+        lm (LMModel): Language model with its text encoder, frozen and in eval mode.
+        codec (CompressionModel): Codec, likewise.
         fingerprint (str): Hash of the projection between text encoder and language model, which no other model shares.
     """
     name: str
@@ -65,7 +65,8 @@ def load_base(name: str, device: str = 'cpu', dtype: str = 'float32') -> BaseMod
     lm = _one_sentence(name, lambda: _build_lm(cfg, state, device, dtype))
     codec = _one_sentence(name, lambda: load_codec(device))
     fingerprint = tensors_hash({key: value for key, value in state.items() if key.endswith('output_proj.weight')})
-    return BaseModel(name, cfg, lm, builders.get_wrapped_compression_model(codec, cfg).eval(), fingerprint)
+    codec = builders.get_wrapped_compression_model(codec, cfg)
+    return BaseModel(name, cfg, lm.eval().requires_grad_(False), codec.eval().requires_grad_(False), fingerprint)
 
 
 def find_base(name: str) -> tp.Tuple[str, tp.Optional[str]]:
@@ -94,7 +95,7 @@ def _build_lm(cfg: DictConfig, state: State, device: str, dtype: str) -> LMModel
     loaders._delete_param(cfg, 'conditioners.self_wav.chroma_stem.cache_path')
     lm = builders.get_lm_model(cfg)
     lm.load_state_dict(state)
-    return lm.eval()
+    return lm
 
 
 def _open_export(name: str) -> tp.Tuple[DictConfig, State, tp.Callable[[str], CompressionModel]]:
@@ -124,7 +125,7 @@ def _find_export(name: str) -> str:
 
 
 def _use_local_t5(cfg: DictConfig, folder: Path) -> None:
-    """Let a base bring its text encoder along, in a folder within its own."""
+    """Let a base bring its text encoder along, in a folder within its own or anywhere."""
     for conditioner in (cfg.get('conditioners') or {}).values():
         if conditioner.get('model') == 't5' and (folder / conditioner.t5.name).is_dir():
             conditioner.t5.name = register_t5(folder / conditioner.t5.name)
@@ -147,6 +148,7 @@ def _read_run(name: str) -> tp.Tuple[DictConfig, State]:
 
 def _open_run(name: str) -> tp.Tuple[DictConfig, State, tp.Callable[[str], CompressionModel]]:
     cfg, state = _read_run(name)
+    _use_local_t5(cfg, Path())
     return cfg, state, lambda device: _codec_of_run(cfg.compression_model_checkpoint, device)
 
 

@@ -3,6 +3,7 @@ from omegaconf import DictConfig, OmegaConf
 import torch
 
 from ..concept import check_name
+from ..data.prompts import load_prompts
 from ..errors import UserError
 
 _POSITIVE = ('concept.num_vectors', 'dataset.segment_duration', 'dataset.batch_size', 'dataset.valid.num_samples',
@@ -28,6 +29,8 @@ def check_config(cfg: DictConfig) -> DictConfig:
             raise UserError(f"{key}={value} must be a number above zero.")
     if not 0 < cfg.concept.sample_ratio <= 1:
         raise UserError(f"concept.sample_ratio={cfg.concept.sample_ratio} must be above 0 and at most 1.")
+    for kind, prompt in cfg.generate.prompts.items():
+        load_prompts([prompt], f'generate.prompts.{kind}')
     if str(cfg.device).startswith('cuda') and not torch.cuda.is_available():
         raise UserError(f"device={cfg.device} was asked for, and there is no usable GPU: add device=cpu.")
     if cfg.device == 'cpu':  # half precision is slower there, and most of its operations are missing

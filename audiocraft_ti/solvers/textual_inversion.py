@@ -276,8 +276,7 @@ class TextualInversionSolver(MusicGenSolver):
         lines = []
         for index, (kind, prompt) in enumerate(self.cfg.generate.prompts.items()):
             self._seed_draws(_GENERATE, index)
-            text, = load_prompts([prompt], f'generate.prompts.{kind}')
-            text = text.replace('{}', self.placeholder)
+            text = prompt.replace('{}', self.placeholder)
             self.logger.info("Generating %d samples of '%s'", self.cfg.generate.num_samples, text)
             for number, wav in enumerate(self._generate_audio(text)):
                 file = audio.write(folder / f'{kind}_{number}.wav', wav, self.base.codec.sample_rate)
@@ -298,7 +297,8 @@ class TextualInversionSolver(MusicGenSolver):
     def _log_to_tensorboard(self, key: str, wav: torch.Tensor) -> None:
         logger = self.result_logger._experiment_loggers.get('tensorboard')
         if logger is not None:
-            logger.log_audio('generate', key, wav, self.base.codec.sample_rate, self.epoch)
+            logger.log_audio(key=key, prefix='generate', audio=wav, sample_rate=self.base.codec.sample_rate,
+                             step=self.epoch)
 
     def run(self) -> None:
         """Train to the last epoch, and say what came of it."""

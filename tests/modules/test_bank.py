@@ -1,0 +1,96 @@
+import pytest
+import torch
+from torch import nn
+
+from audiocraft_ti.errors import UserError
+from audiocraft_ti.modules.bank import ConceptBank, gaussian_init
+
+D = 6
+
+
+@pytest.fixture
+def embedding():
+    """As t5-base: a matrix with more rows (12) than the tokenizer has tokens (9)."""
+    torch.manual_seed(0)
+    return nn.Embedding(12, D).requires_grad_(False)
+
+
+def bank_with(*names, first_id=9, num_vectors=2):
+    bank = ConceptBank(first_id, D)
+    for i, name in enumerate(names):
+        bank.add(name, torch.full((num_vectors, D), 100. + i))
+    return bank
+
+
+def test_new_ids_follow_the_tokenizers_and_not_the_matrix(embedding):  # P2
+    bank = bank_with('a', 'b')
+    embeds = bank.embed(torch.tensor([[8, 9, 10, 11, 12]]), embedding)
+    assert torch.equal(embeds[0, 0], embedding.weight[8])
+    assert embeds[0, 1:, 0].tolist() == [100, 100, 101, 101]
+
+
+def test_equals_writing_the_vectors_into_the_matrix(embedding):
+    bank = bank_with('a')
+    before = embedding.weight.clone()
+    ids = torch.randint(0, 11, (3, 7), generator=torch.Generator().manual_seed(1))
+    embeds = bank.embed(ids, embedding)
+    assert torch.equal(embedding.weight, before)
+    written = before.clone()
+    written[9:11] = bank['a']
+    assert torch.equal(embeds, written[ids])
+
+
+def test_without_concepts_it_is_the_embedding(embedding):
+    ids = torch.randint(0, 9, (2, 5))
+    assert torch.equal(ConceptBank(9, D).embed(ids, embedding), embedding(ids))
+
+
+def test_gradient_reaches_the_vectors_that_were_used(embedding):
+    bank = bank_with('a')
+    weights = torch.rand(1, 3, D)
+    (bank.embed(torch.tensor([[10, 0, 10]]), embedding) * weights).sum().backward()
+    assert torch.allclose(bank['a'].grad, torch.stack([torch.zeros(D), weights[0, 0] + weights[0, 2]]))
+    assert embedding.weight.grad is None
+
+
+def test_a_batch_without_the_concept_gives_a_zero_gradient(embedding):
+    bank = bank_with('a')
+    bank.embed(torch.tensor([[1, 2]]), embedding).sum().backward()
+    assert bank['a'].grad is not None and not bank['a'].grad.any()
+
+
+def test_the_vectors_are_the_only_parameters():
+    bank = bank_with('train', num_vectors=10)  # a name that nn.ParameterDict has a method for
+    assert {name: list(p.shape) for name, p in bank.named_parameters()} == {'vectors.<train>': [10, D]}
+    assert len(bank) == 10 and '<train>' in bank and '<other>' not in bank
+
+
+def test_refuses_overlaps_and_other_widths():
+    bank = bank_with('a')
+    with pytest.raises(UserError, match='<a>'):
+        bank.add('a', torch.zeros(1, D))
+    with pytest.raises(UserError, match=f'width {D + 1}'):
+        bank.add('b', torch.zeros(1, D + 1))
+
+
+def test_does_not_alias_what_it_was_given():
+    vectors = torch.zeros(2, D)
+    bank = ConceptBank(9, D)
+    bank.add('a', vectors)
+    bank['a'].data += 1
+    assert not vectors.any()
+
+
+def test_gaussian_has_the_rows_mean_and_full_covariance():  # P3
+    mixing = torch.tensor([[2., 0., 0.], [1.5, 0.5, 0.], [-1., 0.3, 0.1]])
+    rows = torch.randn(5000, 3, generator=torch.Generator().manual_seed(0)) @ mixing.T + torch.tensor([1., -2., 3.])
+    drawn = gaussian_init(rows, 200_000, seed=1)
+    assert drawn.shape == (200_000, 3) and drawn.dtype == torch.float32
+    assert torch.allclose(drawn.mean(0), rows.mean(0), atol=0.03)
+    assert torch.allclose(torch.cov(drawn.T), torch.cov(rows.T), atol=0.06)
+
+
+def test_gaussian_follows_its_seed():
+    rows = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(gaussian_init(rows, 4, 1), gaussian_init(rows, 4, 1))
+    assert not torch.equal(gaussian_init(rows, 4, 1), gaussian_init(rows, 4, 2))

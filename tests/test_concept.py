@@ -1,0 +1,90 @@
+import pickle
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+from safetensors.torch import save_file
+import torch
+
+from audiocraft_ti.concept import Concept, check_name, tokens
+from audiocraft_ti.errors import UserError
+
+VECTORS = torch.arange(6.).view(3, 2) / 7
+
+
+def test_file_holds_one_float32_tensor_named_by_the_placeholder(tmp_path):
+    path = Concept('amen', VECTORS.double(), {'base_model': 'tiny'}).save(tmp_path / 'c.safetensors')
+    with safe_open(path, 'pt') as file:
+        assert list(file.keys()) == ['<amen>']
+        assert file.get_tensor('<amen>').dtype == torch.float32
+        assert file.metadata() == {'base_model': 'tiny', 'format_version': '1'}
+    assert [p.name for p in tmp_path.iterdir()] == ['c.safetensors']
+
+
+def test_round_trip(tmp_path):
+    saved = Concept('amen', VECTORS, {'class_word': 'drum beat'})
+    loaded = Concept.load(saved.save(tmp_path / 'c.safetensors'))
+    assert loaded.name == 'amen' and loaded.metadata == saved.metadata
+    assert torch.equal(loaded.vectors, VECTORS)
+    assert loaded.tokens == ['<amen>', '<amen>_1', '<amen>_2']
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    path = Concept('amen', VECTORS).save(tmp_path / 'c.safetensors')
+
+    def full_disk(self, data):
+        raise OSError('no space left')
+    monkeypatch.setattr(Path, 'write_bytes', full_disk)
+    with pytest.raises(OSError):
+        Concept('amen', VECTORS + 1).save(path)
+    assert torch.equal(Concept.load(path).vectors, VECTORS)
+
+
+@pytest.mark.parametrize('name', ['808', 'agni_parthene', 'my-oud', 'Obama', 'train', 'keys'])
+def test_good_names(name):
+    assert tokens(name, 2) == [f'<{name}>', f'<{name}>_1']
+
+
+@pytest.mark.parametrize('name', ['', 'two words', 'a>b', '<amen>', 'ü', '_x', 'a:b', 'a.b', 'a/b', 'a\n'])
+def test_bad_names(name):
+    with pytest.raises(UserError, match='concept.name'):
+        check_name(name)
+
+
+@pytest.mark.parametrize('vectors', [torch.zeros(3), torch.zeros(0, 4), torch.full((1, 2), float('nan'))])
+def test_bad_vectors(vectors):
+    with pytest.raises(UserError, match='<amen>'):
+        Concept('amen', vectors)
+
+
+@pytest.mark.parametrize('tensors, metadata', [
+    ({'<a>': VECTORS, '<b>': VECTORS + 1}, {}),
+    ({'a': VECTORS}, {}),
+    ({'<a>': VECTORS.half()}, {}),
+    ({'<a b>': VECTORS}, {}),
+    ({'<a>': VECTORS[0]}, {}),
+    ({'<a>': VECTORS / 0}, {}),
+    ({'<a>': VECTORS}, {'format_version': '2'}),
+])
+def test_files_that_do_not_fit_are_refused(tmp_path, tensors, metadata):
+    save_file(tensors, tmp_path / 'c.safetensors', metadata)
+    with pytest.raises(UserError):
+        Concept.load(tmp_path / 'c.safetensors')
+
+
+class Trap:
+    def __reduce__(self):
+        return pytest.fail, ('a concept file was unpickled',)
+
+
+@pytest.mark.parametrize('content', [b'', b'text', pickle.dumps(Trap()), (10 * 2 ** 30).to_bytes(8, 'little') + b'{}'])
+def test_what_is_not_safetensors_is_refused_unread(tmp_path, content):
+    path = tmp_path / 'c.safetensors'
+    path.write_bytes(content)
+    with pytest.raises(UserError, match='c.safetensors'):
+        Concept.load(path)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match='gone.safetensors'):
+        Concept.load(tmp_path / 'gone.safetensors')

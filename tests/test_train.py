@@ -1,0 +1,87 @@
+"""The command line's end of things, in this process."""
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from audiocraft_ti import environment, train
+
+CONFIGS = sorted(path.relative_to(environment.CONFIG / 'solver').with_suffix('').as_posix()
+                 for path in (environment.CONFIG / 'solver').rglob('*.yaml') if path.name != 'default.yaml')
+DSETS = sorted(path.relative_to(environment.CONFIG / 'dset').with_suffix('').as_posix()
+               for path in (environment.CONFIG / 'dset').rglob('*.yaml') if path.name != 'default.yaml')
+
+
+@pytest.mark.parametrize('solver', CONFIGS)
+@pytest.mark.parametrize('dset', DSETS)
+def test_every_config_composes(solver, dset):
+    cfg = train.main.get_xp([f'solver={solver}', f'dset={dset}']).cfg
+    assert cfg.solver and set(cfg.datasource) == {'folder', 'train', 'valid'}
+
+
+def test_the_papers_settings_are_the_defaults():
+    cfg = train.main.get_xp(['solver=musicgen/ti', 'dset=concept/folder']).cfg
+    assert cfg.continue_from == '//pretrained/facebook/musicgen-large'  # P18
+    assert cfg.optim.epochs * cfg.optim.updates_per_epoch == 1000 and cfg.dataset.batch_size == 32  # P9
+    assert cfg.dataset.segment_duration == 2 and cfg.concept.num_vectors == 10  # P8, P2
+    assert cfg.concept.shuffle and cfg.concept.sample_ratio == 0.5 and cfg.concept.max_length == 512  # P15, P16, P6
+    assert cfg.optim.optimizer == 'adamw' and list(cfg.optim.adam.betas) == [0.9, 0.999]  # P10
+    assert cfg.optim.ema.use and cfg.optim.ema.decay == 0.95 and cfg.optim.ema.updates == 1  # P14
+
+
+@pytest.fixture
+def fails(tmp_path, monkeypatch, recordings):
+    """Runs the command with some overrides, and returns the one sentence with which it must fail."""
+    monkeypatch.setattr(train.main.dora, 'dir', tmp_path / 'dora')
+    defaults = {'solver': 'musicgen/ti_tiny', 'concept.name': 'amen', 'datasource.folder': str(recordings),
+                'optim.epochs': '1', 'optim.updates_per_epoch': '1', 'dataset.batch_size': '1'}
+
+    def call(*overrides: str) -> str:
+        values = {**defaults, **dict(override.split('=', 1) for override in overrides)}
+        monkeypatch.setattr(sys, 'argv', ['train', *(f'{key}={value}' for key, value in values.items())])
+        with pytest.raises(SystemExit) as exit_:
+            train.main()
+        message = exit_.value.code  # a text goes to stderr, and the status is 1
+        assert isinstance(message, str) and message.startswith('error: ') and '\n' not in message
+        return message
+    return call
+
+
+@pytest.mark.parametrize('override', [
+    'datasource.folder=/gone', 'datasource.train=/gone.jsonl', 'datasource.valid=/gone.jsonl',
+    '"concept.name=two words"', 'concept.name=a.b', 'concept.name=pad', 'concept.num_vectors=0',
+    'concept.num_vectors=-1', 'concept.num_vectors=many', 'concept.sample_ratio=0', 'concept.sample_ratio=1.5',
+    'dataset.segment_duration=0', 'dataset.segment_duration=60', 'dataset.batch_size=0', 'optim.lr=0',
+    'optim.epochs=0', 'optim.updates_per_epoch=0', 'dataset.valid.num_samples=0',
+    'dataset.neutral_prompts=[A recording]', 'dataset.neutral_prompts=/gone.txt', 'continue_from=gone',
+    'continue_from=facebook/gone', 'continue_from=//sig/gone',
+    'generate.prompts.editability=disco'])
+def test_a_value_that_does_not_fit_is_named(fails, override):
+    key, value = override.strip('"').split('=', 1)
+    message = fails(override.strip('"'))
+    assert key in message and (key == 'dataset.segment_duration' or value.strip('[]') in message)
+
+
+def test_what_must_be_given_is_named(fails):
+    assert 'concept.name' in fails('concept.name=null')
+    assert 'datasource.folder' in fails('datasource.folder=null')
+    assert 'continue_from' in fails('continue_from=null')
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
+def test_cuda_where_there_is_none(fails):
+    assert 'device=cpu' in fails('device=cuda')
+
+
+def test_a_folder_of_nothing_useful_names_a_file(fails, tmp_path):
+    folder = tmp_path / 'clips'
+    folder.mkdir()
+    assert str(folder) in fails(f'datasource.folder={folder}')
+    soundfile.write(folder / 'short.wav', np.ones(8000) / 2, 16000)
+    assert 'short.wav' in fails(f'datasource.folder={folder}')
+
+
+def test_a_stage_alone_needs_something_learned(fails):
+    assert 'continue_from=//sig/' in fails('execute_only=generate')
