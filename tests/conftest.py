@@ -48,6 +48,7 @@ def make_solver(tmp_path, monkeypatch):
             train.main.init_xp(xp)
             stack.enter_context(xp.enter())
             return train.get_solver(xp.cfg)
+        make.leave = stack.close  # type: ignore
         yield make
 
 

@@ -268,8 +268,9 @@ class TextualInversionSolver(MusicGenSolver):
         finally:
             self.vectors.data.copy_(ours)
 
+    @flashy.distrib.rank_zero_only
     @torch.no_grad()
-    def generate(self) -> dict:
+    def generate(self) -> None:  # type: ignore
         """Make music with the concept: `samples/<epoch>/`, with one line a sample in its `samples.jsonl`."""
         self.model.eval()
         folder = self.folder / 'samples' / str(self.epoch)
@@ -283,7 +284,6 @@ class TextualInversionSolver(MusicGenSolver):
                 lines.append({'kind': kind, 'prompt': text, 'file': file.name, 'concept': self.cfg.concept.name})
                 self._log_to_tensorboard(f'{kind}_{number}', wav)
         (folder / 'samples.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines), encoding='utf-8')
-        return {}
 
     def _generate_audio(self, text: str) -> tp.List[torch.Tensor]:
         """Samples of one prompt, each [C, T], normalised as configured."""

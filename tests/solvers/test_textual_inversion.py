@@ -168,6 +168,16 @@ def test_continuing_a_run_starts_from_its_vectors(make_solver, recordings):
     assert torch.equal(second.vectors, best) and not second.history
 
 
+def test_a_finished_run_comes_back_from_its_signature(make_solver, recordings):
+    from audiocraft_ti.solvers.textual_inversion import TextualInversionSolver
+    solver = make_solver(f'datasource.folder={recordings}', *SHORT)
+    solver.run()
+    make_solver.leave()
+    again = TextualInversionSolver.get_eval_solver_from_sig(solver.xp.sig, device='cpu')
+    assert torch.equal(again.vectors, solver.best_state.states['model']['bank.vectors.<amen>'])
+    assert not again.model.training
+
+
 def test_melody_style_models_get_the_papers_warning(make_solver, recordings, monkeypatch, caplog):  # P18
     from audiocraft_ti.solvers import textual_inversion
 
@@ -181,10 +191,14 @@ def test_melody_style_models_get_the_papers_warning(make_solver, recordings, mon
 
 
 def test_half_precision_never_reaches_the_vectors(make_solver, recordings):
-    """On a GPU autocast is on; what is kept as best stays in float32."""
-    solver = make_solver(f'datasource.folder={recordings}', *SHORT)
-    solver.cfg.autocast, solver.autocast_dtype = True, torch.bfloat16
+    """Under autocast, as on a GPU; weights stay in float32, since layer norms on a CPU do not mix types."""
+    options = (f'datasource.folder={recordings}', *SHORT)
+    exact = make_solver(*options)
+    exact.run()
+    solver = make_solver('label=half', *options)
+    solver.cfg.autocast = True
     solver.run()
+    assert solver.history[-1]['valid']['ce'] == pytest.approx(exact.history[-1]['valid']['ce'], abs=0.02)
     best = solver.best_state.states['model']['bank.vectors.<amen>']
     assert best.dtype == torch.float32
     assert not torch.equal(best, best.bfloat16().float())
