@@ -87,14 +87,15 @@ class TextualInversionSolver(MusicGenSolver):
 
     def _clips(self) -> tp.Tuple[tp.List[manifest.Clip], tp.List[manifest.Clip]]:
         """The two manifests, made once and kept in the run's folder."""
-        paths = [self.folder / 'manifest' / f'{split}.jsonl' for split in ('train', 'valid')]
-        if flashy.distrib.is_rank_zero() and not all(path.exists() for path in paths):
+        folder = self.folder / 'manifest'
+        if flashy.distrib.is_rank_zero() and not folder.exists():
             source = manifest.collect(**self.cfg.datasource, min_length=self.cfg.dataset.segment_duration)
-            for path, clips in zip(paths, source):
-                save_audio_meta(path, tp.cast(list, clips))
+            temporary = folder.with_suffix('.tmp')
+            for split, clips in zip(('train', 'valid'), source):
+                save_audio_meta(temporary / f'{split}.jsonl', tp.cast(list, clips))
+            temporary.rename(folder)
         flashy.distrib.barrier()
-        train, valid = [manifest.load(path, 'manifest') for path in paths]
-        return train, valid
+        return manifest.load(folder / 'train.jsonl', 'manifest'), manifest.load(folder / 'valid.jsonl', 'manifest')
 
     # Model
 
@@ -195,10 +196,15 @@ class TextualInversionSolver(MusicGenSolver):
             'licence': cfg.licence,
             'dora_sig': self.xp.sig,
             'training': json.dumps({key: dict_from_config(self.cfg[key]) for key in ('concept', 'optim', 'schedule')}),
-            'scores': json.dumps(self.history[-1]['valid'] if self.history else {}),
+            'scores': json.dumps(self._best_losses),
             'software': f'audiocraft_ti {__version__}',
         }
         return {key: str(value) for key, value in metadata.items() if value is not None}
+
+    @property
+    def _best_losses(self) -> tp.Dict[str, float]:
+        """Held-out losses of the epoch whose vectors are the best."""
+        return min((epoch['valid'] for epoch in self.history), key=lambda losses: losses['ce'])
 
     # Stages
 
@@ -269,30 +275,38 @@ class TextualInversionSolver(MusicGenSolver):
             self.vectors.data.copy_(ours)
 
     @flashy.distrib.rank_zero_only
-    @torch.no_grad()
     def generate(self) -> None:  # type: ignore
         """Make music with the concept: `samples/<epoch>/`, with one line a sample in its `samples.jsonl`."""
-        self.model.eval()
         folder = self.folder / 'samples' / str(self.epoch)
         lines = []
         for index, (kind, prompt) in enumerate(self.cfg.generate.prompts.items()):
             self._seed_draws(_GENERATE, index)
             text = prompt.replace('{}', self.placeholder)
             self.logger.info("Generating %d samples of '%s'", self.cfg.generate.num_samples, text)
-            for number, wav in enumerate(self._generate_audio(text)):
+            wavs = self.sample(text, self.cfg.generate.num_samples, self.cfg.generate.duration)
+            for number, wav in enumerate(wavs):
                 file = audio.write(folder / f'{kind}_{number}.wav', wav, self.base.codec.sample_rate)
                 lines.append({'kind': kind, 'prompt': text, 'file': file.name, 'concept': self.cfg.concept.name})
                 self._log_to_tensorboard(f'{kind}_{number}', wav)
         (folder / 'samples.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines), encoding='utf-8')
 
-    def _generate_audio(self, text: str) -> tp.List[torch.Tensor]:
-        """Samples of one prompt, each [C, T], normalised as configured."""
-        infos: tp.List[SegmentWithAttributes] = [describe(text) for _ in range(self.cfg.generate.num_samples)]
-        no_audio = torch.zeros(len(infos), self.base.codec.channels, 0)
-        outputs = self.run_generate_step((no_audio, infos), gen_duration=self.cfg.generate.duration)
+    @torch.no_grad()
+    def sample(self, prompt: str, num_samples: int = 1, duration: float = 10.) -> tp.List[torch.Tensor]:
+        """Generate music, normalised as configured.
+
+        Args:
+            prompt (str): Text, with the concept as `<name>`.
+            num_samples (int): Number of samples.
+            duration (float): Duration of each, in seconds.
+        Returns:
+            list of torch.Tensor: Samples of shape [C, T], at the rate of the base model's codec.
+        """
+        self.model.eval()
+        infos: tp.List[SegmentWithAttributes] = [describe(prompt) for _ in range(num_samples)]
+        no_audio = torch.zeros(num_samples, self.base.codec.channels, 0)
+        wavs = self.run_generate_step((no_audio, infos), gen_duration=duration)['gen_audio'].float().cpu()
         options = dict_from_config(self.cfg.generate.audio)
-        return [normalize_audio(wav, sample_rate=self.base.codec.sample_rate, **options)
-                for wav in outputs['gen_audio'].float().cpu()]
+        return [normalize_audio(wav, sample_rate=self.base.codec.sample_rate, **options) for wav in wavs]
 
     def _log_to_tensorboard(self, key: str, wav: torch.Tensor) -> None:
         logger = self.result_logger._experiment_loggers.get('tensorboard')
@@ -304,10 +318,9 @@ class TextualInversionSolver(MusicGenSolver):
         """Train to the last epoch, and say what came of it."""
         super().run()
         self.export_concept()
-        first, last = self.history[0]['valid'], self.history[-1]['valid']
-        best = min(epoch['valid']['ce'] for epoch in self.history)
-        self.logger.info("Done after %d updates: held-out loss fell from %.3f to %.3f",
-                         len(self.history) * self.train_updates_per_epoch, first['ce_start'], best)
-        self.logger.info(verdict(self.placeholder, best, last, self.cfg.concept.class_word))
+        best = self._best_losses
+        self.logger.info("Done after %d updates: held-out loss went from %.3f to %.3f at best",
+                         len(self.history) * self.train_updates_per_epoch, best['ce_start'], best['ce'])
+        self.logger.info(verdict(self.placeholder, best['ce'], best, self.cfg.concept.class_word))
         self.logger.info("Concept: %s", self.folder / 'concept.safetensors')
         self.logger.info("Samples: %s", self.folder / 'samples' / str(len(self.history)))

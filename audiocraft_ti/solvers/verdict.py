@@ -3,6 +3,7 @@ import typing as tp
 
 # Held-out losses that the concept's is compared with, in the order in which they are named.
 REFERENCES = {'ce_start': 'before learning', 'ce_no_text': 'without text', 'ce_class_word': "with the word '{}'"}
+MARGIN = 1e-3  # nats; less than that is no gain
 
 
 def verdict(placeholder: str, ce: float, metrics: tp.Mapping[str, float],
@@ -21,7 +22,7 @@ def verdict(placeholder: str, ce: float, metrics: tp.Mapping[str, float],
 
 
 def _judge(placeholder: str, ce: float, metrics: tp.Mapping[str, float]) -> str:
-    beaten = [key for key in REFERENCES if ce < metrics.get(key, float('inf'))]
+    beaten = [key for key in REFERENCES if ce < metrics.get(key, float('inf')) - MARGIN]
     if 'ce_start' not in beaten:
         return (f"{placeholder} has gained nothing so far; if this goes on, change the learning rate first "
                 "(optim.lr, five times up or down)")

@@ -132,6 +132,14 @@ def test_reference_losses_are_those_of_the_prompts_they_name(solver):
     assert len({epoch['valid']['ce_no_text'] for epoch in solver.history}) == 1
 
 
+def test_a_run_that_gains_nothing_says_so_and_names_the_learning_rate(make_solver, recordings, caplog):
+    caplog.set_level('INFO')
+    make_solver(f'datasource.folder={recordings}', 'optim.lr=1e-7', *SHORT).run()
+    sentences = [message for message in caplog.messages if message.startswith('<amen> ')]
+    assert len(sentences) == 3  # after each epoch, and at the end
+    assert all('gained nothing' in sentence and 'optim.lr' in sentence for sentence in sentences)
+
+
 def test_the_exported_concept_is_the_best_average(solver):
     from audiocraft_ti.concept import Concept
     solver.run()
@@ -175,6 +183,8 @@ def test_a_finished_run_comes_back_from_its_signature(make_solver, recordings):
     make_solver.leave()
     again = TextualInversionSolver.get_eval_solver_from_sig(solver.xp.sig, device='cpu')
     assert torch.equal(again.vectors, solver.best_state.states['model']['bank.vectors.<amen>'])
+    wavs = again.sample('A jazz song with a <amen>', num_samples=3, duration=1.5)
+    assert [list(wav.shape) for wav in wavs] == [[1, 24000]] * 3 and all(wav.isfinite().all() for wav in wavs)
     assert not again.model.training
 
 
