@@ -16,8 +16,8 @@ DORA = str(Path(sys.executable).with_name('dora'))
 
 
 def pytest_collection_modifyitems(items):
-    """Whole runs last."""
-    items.sort(key=lambda item: 'dora' in item.fixturenames)
+    """What starts processes comes last, and whole runs after that."""
+    items.sort(key=lambda item: (2 if 'dora' in item.fixturenames else item.path.name == 'test_environment.py'))
 
 
 @pytest.fixture(scope='session')

@@ -12,6 +12,7 @@ import torch
 
 from . import audio
 from .manifest import Clip, file_hash
+from ..errors import UserError
 
 PIECE = 30  # seconds encoded at a time, which bounds the memory that a long recording takes
 CONTEXT = 1  # seconds of audio on either side of a piece, whose tokens are thrown away
@@ -73,7 +74,17 @@ class TokenCache:
         self.folder = Path(folder) / self.codec_hash[:16]
 
     def path(self, clip: Clip) -> Path:
-        return self.folder / f'{file_hash(clip.path)}-{clip.start:.3f}-{clip.duration:.3f}.safetensors'
+        """Where the tokens of a clip are kept.
+
+        Raises:
+            UserError: If the recording cannot be read, though it could when the run began.
+        """
+        try:
+            content = file_hash(clip.path)
+        except OSError as error:
+            raise UserError(f"{clip.path} cannot be read any more ({error.strerror}): put it back, or start the run "
+                            "anew from what is left, with --clear.") from error
+        return self.folder / f'{content}-{clip.start:.3f}-{clip.duration:.3f}.safetensors'
 
     def __call__(self, clip: Clip) -> torch.Tensor:
         """Tokens of shape [K, T_s] of a clip, from the cache or computed and put there."""

@@ -17,6 +17,7 @@ import flashy
 from flashy.logging import LogProgressBar
 from omegaconf import DictConfig, OmegaConf
 import torch
+from torch.utils.data import DataLoader
 
 from .. import __version__
 from ..concept import Concept, placeholder
@@ -60,30 +61,24 @@ class TextualInversionSolver(MusicGenSolver):
         """Loaders of token crops and prompts, for what is learned from and for what is held out."""
         if self.cfg.execute_only in ('generate', 'evaluate'):
             return
-        clips = dict(zip(('train', 'valid'), self._clips()))
         cache = TokenCache(self.cfg.tokens.cache_path or environment.CACHE / 'tokens', self.base.codec, self.device)
-        world_size = flashy.distrib.world_size()
-        num_samples = {'train': self.cfg.optim.updates_per_epoch * self.cfg.dataset.batch_size * world_size,
-                       'valid': self.cfg.dataset.valid.num_samples}
-        prompts = load_prompts(self.cfg.dataset.neutral_prompts)
-        for split in clips:
-            lengths = sum(clip.length for clip in clips[split])
-            self.logger.info("%s: %d clips, %.1f s in all", split.capitalize(), len(clips[split]), lengths)
-            bar = LogProgressBar(self.logger, clips[split], name=f'Codec tokens | {split}', updates=5)
-            codes = [cache(clip) for clip in bar]
-            dataset = ConceptDataset(
-                clips[split], codes, prompts, self.placeholder, self._steps, self.base.codec.frame_rate,
-                num_samples[split], seed=self.cfg.seed, shuffle=split == 'train',
-                sample_rate=self.base.codec.sample_rate, channels=self.base.codec.channels)
-            # Never shuffled here: the crops of a batch are random by themselves, and follow from its index.
-            self.dataloaders[split] = get_loader(
-                dataset, None, batch_size=self.cfg.dataset.batch_size, num_workers=self.cfg.dataset.num_workers,
-                seed=self.cfg.seed, collate_fn=dataset.collater)
+        for split, clips in zip(('train', 'valid'), self._clips()):
+            length = sum(clip.length for clip in clips)
+            self.logger.info("%s: %d clips, %.1f s in all", split.capitalize(), len(clips), length)
+            bar = LogProgressBar(self.logger, clips, name=f'Codec tokens | {split}', updates=5)
+            self.dataloaders[split] = self._loader(split, clips, [cache(clip) for clip in bar])
 
-    @property
-    def _steps(self) -> int:
-        """Token steps of a crop."""
-        return round(self.cfg.dataset.segment_duration * self.base.codec.frame_rate)
+    def _loader(self, split: str, clips: tp.List[manifest.Clip], codes: tp.List[torch.Tensor]) -> DataLoader:
+        """Batches of a split's crops. Their order is kept: each is random by itself, and follows from its index."""
+        cfg, codec = self.cfg.dataset, self.base.codec
+        updates = self.cfg.optim.updates_per_epoch * flashy.distrib.world_size()
+        dataset = ConceptDataset(
+            clips, codes, load_prompts(cfg.neutral_prompts), self.placeholder,
+            steps=round(cfg.segment_duration * codec.frame_rate), frame_rate=codec.frame_rate,
+            num_samples=updates * cfg.batch_size if split == 'train' else cfg.valid.num_samples,
+            seed=self.cfg.seed, shuffle=split == 'train', sample_rate=codec.sample_rate, channels=codec.channels)
+        return get_loader(dataset, None, batch_size=cfg.batch_size, num_workers=cfg.num_workers, seed=self.cfg.seed,
+                          collate_fn=dataset.collater)
 
     def _clips(self) -> tp.Tuple[tp.List[manifest.Clip], tp.List[manifest.Clip]]:
         """The two manifests, made once and kept in the run's folder."""
@@ -139,10 +134,11 @@ class TextualInversionSolver(MusicGenSolver):
         return self.cfg.optim.lr * scale
 
     def _log_sizes(self) -> None:
-        frozen = [*self.base.lm.parameters(), *self.base.codec.parameters(), *self.model.conditioner.t5.parameters()]
-        assert not any(parameter.requires_grad for parameter in self.base.lm.parameters()
-                       if parameter is not self.vectors)
-        count, total = self.vectors.numel(), sum(parameter.numel() for parameter in frozen)
+        modules = (self.base.lm, self.base.codec, self.model.conditioner.t5)
+        everything = [parameter for module in modules for parameter in module.parameters()]
+        trainable = [parameter for parameter in everything if parameter.requires_grad]
+        assert len(trainable) == 1 and trainable[0] is self.vectors
+        count, total = self.vectors.numel(), sum(parameter.numel() for parameter in everything)
         self.logger.info("%s: %d vectors of width %d, %d trainable weights, %.2g %% of the model's %.4g million",
                          self.placeholder, *self.vectors.shape, count, 100 * count / total, total / 1e6)
 

@@ -7,6 +7,7 @@ import torch
 
 from audiocraft_ti.data import audio, tokens
 from audiocraft_ti.data.manifest import Clip
+from audiocraft_ti.errors import UserError
 from audiocraft_ti.tiny.recordings import phrase
 
 
@@ -65,6 +66,11 @@ def test_cache_tells_content_stretch_and_codec_apart(tmp_path, clip, base):
     paths.add(tokens.TokenCache(tmp_path / 'cache', base.codec).path(clip))
     codebook[0, 0] -= 1e-3
     assert len(paths) == 5
+
+
+def test_a_recording_that_has_gone_is_named(tmp_path, clip, base):
+    with pytest.raises(UserError, match='gone.wav'):
+        tokens.TokenCache(tmp_path, base.codec)(replace(clip, path=str(tmp_path / 'gone.wav')))
 
 
 def test_a_killed_write_leaves_no_file(tmp_path, clip, base, monkeypatch):

@@ -72,6 +72,15 @@ def test_the_loss_is_the_mean_cross_entropy_of_delayed_codebooks(solver):  # P7
     assert ce.item() == pytest.approx(torch.stack(losses).mean().item(), abs=1e-5)
 
 
+@pytest.mark.parametrize('name', ['step', 'exponential', 'cosine', 'polynomial_decay', 'inverse_sqrt', 'linear_warmup'])
+def test_audiocrafts_schedules_are_a_word_away(make_solver, recordings, name):
+    solver = make_solver(f'datasource.folder={recordings}', f'schedule.lr_scheduler={name}', *SHORT)
+    solver._current_stage = 'train'
+    batch = next(iter(solver.dataloaders['train']))
+    rates = [solver.run_step(idx, batch, {})['lr'] for idx in range(3)]
+    assert all(rate >= 0 for rate in rates) and (name == 'step' or len(set(rates)) == 3)
+
+
 def test_crops_and_prompts_of_a_batch(solver):  # P5, P8
     codes, infos = next(iter(solver.dataloaders['train']))
     assert codes.shape == (4, 4, 100)
