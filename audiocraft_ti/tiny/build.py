@@ -6,7 +6,6 @@ from .. import environment
 environment.prepare()
 import audiocraft
 from audiocraft.models import builders
-from audiocraft.models.encodec import CompressionModel
 from omegaconf import DictConfig, OmegaConf
 import numpy as np
 import sentencepiece
@@ -55,10 +54,9 @@ WORDS = ['disco song', 'jazz song', 'rock song', 'techno song', 'drum beat', 'gu
 def build(folder: Path) -> None:
     """Write the tiny base into a folder, in audiocraft's export format, its text encoder in `t5` within."""
     with torch.random.fork_rng():
-        torch.manual_seed(0)
-        _build_t5(folder / 't5')
-        _export(_build_codec(), CODEC, folder / 'compression_state_dict.bin')
-        _export(_build_lm(folder / 't5'), LM, folder / 'state_dict.bin')
+        for seed, make in enumerate((_make_t5, _make_codec, _make_lm)):
+            torch.manual_seed(seed)  # each from its own, since other releases of transformers draw other numbers
+            make(folder)
 
 
 def _export(model: torch.nn.Module, cfg: dict, path: Path) -> None:
@@ -66,17 +64,18 @@ def _export(model: torch.nn.Module, cfg: dict, path: Path) -> None:
                 'version': audiocraft.__version__, 'exported': True}, path)
 
 
-def _build_codec() -> CompressionModel:
+def _make_codec(folder: Path) -> None:
     """An untrained EnCodec, whose codebooks are those of k-means on its own latents of a few recordings."""
     codec = builders.get_compression_model(OmegaConf.create({**CODEC, 'device': 'cpu'}))
     wavs = [torch.from_numpy(phrase(np.random.default_rng([1, i])))[None, ::2] for i in range(4)]  # [1, T] at 16 kHz
     with torch.no_grad():
         codec.train()(torch.stack(wavs))
-    return codec.eval()
+    _export(codec, CODEC, folder / 'compression_state_dict.bin')
 
 
-def _build_t5(folder: Path) -> None:
+def _make_t5(folder: Path) -> None:
     """A small T5 encoder and its sentencepiece tokenizer, with the special tokens where T5 has them."""
+    folder = folder / 't5'
     folder.mkdir(parents=True)
     sentences = [prompt.replace('{}', word) for prompt in NEUTRAL_PROMPTS for word in WORDS]
     sentencepiece.SentencePieceTrainer.train(
@@ -87,7 +86,7 @@ def _build_t5(folder: Path) -> None:
     T5EncoderModel(T5Config(vocab_size=len(tokenizer) + SPARE_ROWS, **T5)).save_pretrained(folder)
 
 
-def _build_lm(t5: Path) -> torch.nn.Module:
+def _make_lm(folder: Path) -> None:
     cfg = OmegaConf.create({**LM, 'device': 'cpu'})
-    cfg.conditioners.description.t5.name = register_t5(t5)
-    return builders.get_lm_model(tp.cast(DictConfig, cfg))
+    cfg.conditioners.description.t5.name = register_t5(folder / 't5')
+    _export(builders.get_lm_model(tp.cast(DictConfig, cfg)), LM, folder / 'state_dict.bin')
