@@ -3,6 +3,7 @@
 The names that audiocraft looks for in its own `audiocraft.train` are here too (`main`, `get_solver`,
 `get_solver_from_xp`, `get_solver_from_sig`), since upstream's solvers are pointed at this module.
 """
+from functools import partial
 import logging
 import os
 from pathlib import Path
@@ -10,8 +11,11 @@ import random
 import sys
 import typing as tp
 
-from dora import git_save, hydra_main, XP
+from dora import git_save, XP
+from dora.hydra import HydraMain
+from hydra.errors import HydraException, OverrideParseException
 import omegaconf
+from omegaconf.errors import OmegaConfBaseException
 
 from . import environment
 from .errors import UserError
@@ -108,8 +112,20 @@ def run(cfg: omegaconf.DictConfig) -> None:
         solver.run_one_stage(cfg.execute_only)
 
 
-@hydra_main(config_path=os.path.relpath(environment.CONFIG, environment.PACKAGE), config_name='config',
-            version_base='1.3')
+class Main(HydraMain):
+    """Dora's entry point, with a sentence in the place of a traceback for arguments that Hydra does not understand."""
+    def get_xp(self, argv: tp.Sequence[str]) -> XP:
+        try:
+            return super().get_xp(argv)
+        except OverrideParseException as error:
+            sys.exit(f"error: {error.override} is not understood by Hydra: a value with braces, commas or quotes needs "
+                     "quotes of its own, \"key='value'\".")
+        except (HydraException, OmegaConfBaseException, AssertionError) as error:
+            sys.exit(f"error: {' '.join(str(error).partition('Config search path')[0].split())}")
+
+
+@partial(Main, config_name='config', config_path=os.path.relpath(environment.CONFIG, environment.PACKAGE),
+         version_base='1.3')
 def main(cfg: omegaconf.DictConfig) -> None:
     try:
         run(cfg)

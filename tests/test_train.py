@@ -64,6 +64,13 @@ def test_a_value_that_does_not_fit_is_named(fails, override):
     assert key in message and (key == 'dataset.segment_duration' or value.strip('[]') in message)
 
 
+@pytest.mark.parametrize('argument', ['concpt.name=amen', 'solver=musicgen/tiny_ti', 'concept.name', 'seed=[1',
+                                      'generate.prompts.editability=A {} song'])
+def test_arguments_that_hydra_does_not_understand(argument):
+    with pytest.raises(SystemExit, match='^error: [^\n]*' + argument.split('=')[0].split('/')[0][:6]):
+        train.main.get_xp(['solver=musicgen/ti_tiny', argument])
+
+
 def test_what_must_be_given_is_named(fails):
     assert 'concept.name' in fails('concept.name=null')
     assert 'datasource.folder' in fails('datasource.folder=null')

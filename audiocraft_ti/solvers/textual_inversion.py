@@ -278,7 +278,7 @@ class TextualInversionSolver(MusicGenSolver):
         for index, (kind, prompt) in enumerate(self.cfg.generate.prompts.items()):
             self._seed_draws(_GENERATE, index)
             text = prompt.replace('{}', self.placeholder)
-            self.logger.info("Generating %d samples of '%s'", self.cfg.generate.num_samples, text)
+            self.logger.info("Generating %d samples of '%s' into %s", self.cfg.generate.num_samples, text, folder)
             wavs = self.sample(text, self.cfg.generate.num_samples, self.cfg.generate.duration)
             for number, wav in enumerate(wavs):
                 file = audio.write(folder / f'{kind}_{number}.wav', wav, self.base.codec.sample_rate)
