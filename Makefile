@@ -20,7 +20,8 @@ $(INSTALLED): setup.py requirements/overrides.txt requirements/constraints.txt
 # make demo AUDIO=my/clips NAME=amen learns from recordings of your own.
 demo: $(INSTALLED)
 	@test "$(AUDIO)" != outputs/recordings || $(RUN)/python -m audiocraft_ti.tiny.recordings $(AUDIO)
-	$(RUN)/dora run solver=musicgen/ti_tiny datasource.folder="$(AUDIO)" concept.name="$(NAME)"
+	@echo "Learning <$(NAME)> from $(AUDIO); it takes some ten seconds to get going."
+	@$(RUN)/dora run solver=musicgen/ti_tiny datasource.folder="$(AUDIO)" concept.name="$(NAME)"
 
 tests: $(INSTALLED) lint
 	$(RUN)/pytest

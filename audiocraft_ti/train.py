@@ -32,6 +32,9 @@ def resolve_paths(cfg: omegaconf.DictConfig) -> None:
     for key, value in cfg.datasource.items():
         if isinstance(value, str):
             cfg.datasource[key] = git_save.to_absolute_path(str(Path(value).expanduser()))
+    prompts = cfg.dataset.get('neutral_prompts')
+    if isinstance(prompts, str):
+        cfg.dataset.neutral_prompts = git_save.to_absolute_path(str(Path(prompts).expanduser()))
 
 
 def get_solver(cfg: omegaconf.DictConfig):

@@ -4,7 +4,6 @@ A manifest is audiocraft's: one `AudioMeta` a line, as json. Ours may add `start
 """
 from dataclasses import dataclass, replace
 import gzip
-import hashlib
 import json
 import logging
 import math
@@ -20,6 +19,7 @@ from tqdm import tqdm
 
 from . import audio
 from ..errors import UserError
+from ..hashes import file_hash
 
 logger = logging.getLogger(__name__)
 SILENCE = 1e-4  # peak below which a recording is taken for silent, -80 dB of full scale
@@ -37,11 +37,6 @@ class Clip(AudioMeta):
     def length(self) -> float:
         """Length in seconds."""
         return self.duration - self.start
-
-
-def file_hash(path: tp.Union[str, Path]) -> str:
-    """SHA-256 of the file's bytes, in hexadecimal."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def check_recording(path: tp.Union[str, Path]) -> Clip:

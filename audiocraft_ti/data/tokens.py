@@ -1,5 +1,4 @@
 """Codec tokens of whole clips, computed once and kept in a cache folder."""
-import hashlib
 import os
 from pathlib import Path
 import typing as tp
@@ -11,20 +10,12 @@ from safetensors.torch import load_file, save
 import torch
 
 from . import audio
-from .manifest import Clip, file_hash
+from .manifest import Clip
 from ..errors import UserError
+from ..hashes import file_hash, tensors_hash
 
 PIECE = 30  # seconds encoded at a time, which bounds the memory that a long recording takes
 CONTEXT = 1  # seconds of audio on either side of a piece, whose tokens are thrown away
-
-
-def tensors_hash(tensors: tp.Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 over the names and float32 values of some tensors, the same on every device and in every order."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].detach().to('cpu', torch.float32).contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 @torch.no_grad()

@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 import torch
 
 from .. import tiny
-from ..data.tokens import tensors_hash
 from ..errors import UserError
+from ..hashes import tensors_hash
 from ..modules.conditioner import register_t5
 
 PRETRAINED = '//pretrained/'

@@ -24,8 +24,9 @@ from ..concept import Concept, placeholder
 from ..data import audio, manifest
 from ..data.dataset import ConceptDataset, describe
 from ..data.prompts import load_prompts
-from ..data.tokens import TokenCache, tensors_hash
+from ..data.tokens import TokenCache
 from ..errors import UserError
+from ..hashes import tensors_hash
 from ..models.concept_lm import ConceptLM
 from ..models.loaders import CONCEPT_SOLVER, find_base, load_base
 from ..modules.bank import gaussian_init

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from audiocraft_ti.data.dataset import describe
-from audiocraft_ti.data.tokens import tensors_hash
 from audiocraft_ti.errors import UserError
+from audiocraft_ti.hashes import tensors_hash
 from audiocraft_ti.models.loaders import load_base
 
 SHORT = ('optim.epochs=2', 'optim.updates_per_epoch=3', 'dataset.batch_size=4', 'dataset.valid.num_samples=8',
