@@ -4,12 +4,15 @@ Every module of ours that imports audiocraft imports this one first. It costs no
 configuration (the audiocraft wheel ships none) and keeps out of the process what a run does not use.
 """
 import importlib
+from importlib.machinery import ModuleSpec
 import importlib.util
 import os
 from pathlib import Path
 import sys
 import types
 import typing as tp
+
+from .errors import UserError
 
 PACKAGE = Path(__file__).parent
 # A wheel carries the configuration inside the package, a clone beside it.
@@ -42,22 +45,31 @@ class DeferredModule(types.ModuleType):
 
 def _xformers_stand_in() -> tp.Dict[str, types.ModuleType]:
     """The two names of xformers that audiocraft uses when attention is torch's, its default."""
-    ops = types.ModuleType('xformers.ops')
+    xformers, ops = types.ModuleType('xformers'), types.ModuleType('xformers.ops')
+    for module in (xformers, ops):  # those who only ask whether it is there look for a spec
+        module.__spec__ = ModuleSpec(module.__name__, None)
     ops.unbind = lambda x, dim: x.unbind(dim)  # type: ignore
     ops.LowerTriangularMask = type('LowerTriangularMask', (), {})  # type: ignore
     ops.memory_efficient_attention = None  # type: ignore
-    xformers = types.ModuleType('xformers')
     xformers.ops = ops  # type: ignore
     xformers.__path__ = []
     return {'xformers': xformers, 'xformers.ops': ops}
 
 
 def use_xformers() -> None:
-    """Give audiocraft the real xformers, for `efficient_attention_backend=xformers`."""
+    """Give audiocraft the real xformers.
+
+    Raises:
+        UserError: If it is not installed.
+    """
     from audiocraft.modules import transformer
     for name in _xformers_stand_in():
         sys.modules.pop(name, None)
-    transformer.ops = importlib.import_module('xformers.ops')
+    try:
+        transformer.ops = importlib.import_module('xformers.ops')
+    except ImportError as error:
+        raise UserError(f"efficient_attention_backend=xformers cannot be had ({error}): install xformers, or leave it at "
+                        "torch.") from error
 
 
 def _defer(name: str, *submodules: str) -> None:
@@ -75,7 +87,8 @@ def prepare(lean: bool = False) -> None:
         lean (bool): Whether the process is ours alone, as a Dora run is. Then what only other models of audiocraft
             need (spaCy, librosa, xformers' kernels) is not imported unless something asks for it.
     """
-    os.environ.setdefault('AUDIOCRAFT_CONFIG', str(CONFIG / 'teams' / 'default.yaml'))
+    team = os.environ.get('AUDIOCRAFT_TEAM', 'default')
+    os.environ.setdefault('AUDIOCRAFT_CONFIG', str(CONFIG / 'teams' / f'{team}.yaml'))
     # Upstream reaches for `audiocraft.train`, which cannot be imported without upstream's repository.
     sys.modules.setdefault('audiocraft.train', DeferredModule('audiocraft.train', 'audiocraft_ti.train'))
     if 'audiocraft' in sys.modules:

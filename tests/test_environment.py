@@ -27,7 +27,9 @@ import audiocraft.modules.chroma, audiocraft.modules.conditioners as c
 print(audiocraft.modules.chroma.filters.chroma(sr=16000, n_fft=512).shape, c.spacy.blank('en').lang)
 import librosa, spacy
 print(librosa.note_to_midi('A4'), spacy.blank('de').lang)
-""").split('\n')[:2] == ['(12, 257) en', '69 de']
+import importlib.util
+print(*(importlib.util.find_spec(name) is not None for name in ('xformers', 'spacy', 'librosa')))
+""").split('\n')[:3] == ['(12, 257) en', '69 de', 'True True True']
 
 
 def test_real_xformers_where_it_is_asked_for():

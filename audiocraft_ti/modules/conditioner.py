@@ -34,8 +34,8 @@ class ConceptConditioner(TextConditioner):
 
     A placeholder `<name>` in a prompt becomes the concept's tokens `<name> <name>_1 ...`: in training all of them, in a
     fresh random order each time, so that T5's relative positions mean nothing (P15); else a random share of them, since
-    with all of them the words around are ignored (P16). The text encoder and the projection stay those of the base
-    model and out of this module's parameters.
+    with all of them the words around are ignored (P16). The text encoder is kept out of this module's parameters, as
+    upstream does.
 
     Args:
         conditioner (T5Conditioner): The base model's conditioner.
