@@ -68,8 +68,8 @@ def use_xformers() -> None:
     try:
         transformer.ops = importlib.import_module('xformers.ops')
     except ImportError as error:
-        raise UserError(f"efficient_attention_backend=xformers cannot be had ({error}): install xformers, or leave it at "
-                        "torch.") from error
+        raise UserError(f"efficient_attention_backend=xformers cannot be had ({error}): install xformers, or leave it "
+                        "at torch.") from error
 
 
 def _defer(name: str, *submodules: str) -> None:

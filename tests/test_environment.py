@@ -53,10 +53,19 @@ print(train.main.package, train.get_solver_from_sig.__module__)
 def test_audiocraft_imports_where_there_is_no_xformers():
     assert python("""
 import importlib.util, sys
+class NoXformers:
+    def find_spec(self, name, *args):
+        if name.startswith('xformers'):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, NoXformers())
 find = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *args: None if name == 'xformers' else find(name, *args)
-from audiocraft_ti import environment
+from audiocraft_ti import environment, errors
 environment.prepare()
 import audiocraft
 print(sys.modules['xformers'].ops.unbind.__name__)
-""").strip() == '<lambda>'
+try:
+    environment.use_xformers()
+except errors.UserError as error:
+    print(str(error).split()[0])
+""").split() == ['<lambda>', 'efficient_attention_backend=xformers']
