@@ -63,7 +63,7 @@ def use_xformers() -> None:
         UserError: If it is not installed.
     """
     from audiocraft.modules import transformer
-    for name in _xformers_stand_in():
+    for name in ('xformers', 'xformers.ops'):
         sys.modules.pop(name, None)
     try:
         transformer.ops = importlib.import_module('xformers.ops')

@@ -27,14 +27,18 @@ logger = logging.getLogger(__name__)
 Override = tp.Union[dict, omegaconf.DictConfig]
 
 
+def _absolute(path: str) -> str:
+    return git_save.to_absolute_path(str(Path(path).expanduser()))
+
+
 def resolve_paths(cfg: omegaconf.DictConfig) -> None:
     """Make data paths absolute, also when Dora runs from a clone of the repository."""
     for key, value in cfg.datasource.items():
         if isinstance(value, str):
-            cfg.datasource[key] = git_save.to_absolute_path(str(Path(value).expanduser()))
+            cfg.datasource[key] = _absolute(value)
     prompts = cfg.dataset.get('neutral_prompts')
     if isinstance(prompts, str):
-        cfg.dataset.neutral_prompts = git_save.to_absolute_path(str(Path(prompts).expanduser()))
+        cfg.dataset.neutral_prompts = _absolute(prompts)
 
 
 def get_solver(cfg: omegaconf.DictConfig):

@@ -56,7 +56,7 @@ class ConceptDataset(AudioDataset):
         self.positions = torch.tensor([c.shape[-1] - steps + 1 for c in codes], dtype=torch.float)
 
     def __getitem__(self, index: int) -> tp.Tuple[torch.Tensor, MusicInfo]:
-        epoch = self.current_epoch or 0 if self.shuffle else 0
+        epoch = (self.current_epoch or 0) if self.shuffle else 0
         draw = generator(self.shuffle_seed, epoch, index)
         which = int(torch.multinomial(self.positions, 1, generator=draw))
         start = int(torch.randint(int(self.positions[which]), (1,), generator=draw))

@@ -1,11 +1,11 @@
 """Codec tokens of whole clips, computed once and kept in a cache folder."""
-import os
 from pathlib import Path
 import typing as tp
 
 from .. import environment
 environment.prepare()
 from audiocraft.models.encodec import CompressionModel
+from flashy.utils import write_and_rename
 from safetensors.torch import load_file, save
 import torch
 
@@ -61,8 +61,7 @@ class TokenCache:
                  device: tp.Union[str, torch.device] = 'cpu'):
         self.codec = codec
         self.device = device
-        self.codec_hash = tensors_hash(codec.state_dict())
-        self.folder = Path(folder) / self.codec_hash[:16]
+        self.folder = Path(folder) / tensors_hash(codec.state_dict())[:16]
 
     def path(self, clip: Clip) -> Path:
         """Where the tokens of a clip are kept.
@@ -85,7 +84,6 @@ class TokenCache:
             wav = audio.read_as(clip.path, rate, self.codec.channels)
             codes = encode(self.codec, wav[:, round(clip.start * rate):round(clip.duration * rate)], self.device)
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-            temporary.write_bytes(save({'codes': codes}))
-            os.replace(temporary, path)
+            with write_and_rename(path, pid=True) as file:
+                file.write(save({'codes': codes}))
         return load_file(path)['codes']

@@ -1,6 +1,7 @@
 """Textual inversion: a few vectors are learned through a frozen MusicGen."""
 from contextlib import contextmanager
 import copy
+from functools import cached_property
 import json
 from pathlib import Path
 import typing as tp
@@ -62,19 +63,21 @@ class TextualInversionSolver(MusicGenSolver):
         """Loaders of token crops and prompts, for what is learned from and for what is held out."""
         if self.cfg.execute_only in ('generate', 'evaluate'):
             return
+        prompts = load_prompts(self.cfg.dataset.neutral_prompts)
         cache = TokenCache(self.cfg.tokens.cache_path or environment.CACHE / 'tokens', self.base.codec, self.device)
         for split, clips in zip(('train', 'valid'), self._clips()):
             length = sum(clip.length for clip in clips)
             self.logger.info("%s: %d clips, %.1f s in all", split.capitalize(), len(clips), length)
             bar = LogProgressBar(self.logger, clips, name=f'Codec tokens | {split}', updates=5)
-            self.dataloaders[split] = self._loader(split, clips, [cache(clip) for clip in bar])
+            self.dataloaders[split] = self._loader(split, clips, [cache(clip) for clip in bar], prompts)
 
-    def _loader(self, split: str, clips: tp.List[manifest.Clip], codes: tp.List[torch.Tensor]) -> DataLoader:
+    def _loader(self, split: str, clips: tp.List[manifest.Clip], codes: tp.List[torch.Tensor],
+                prompts: tp.List[str]) -> DataLoader:
         """Batches of a split's crops. Their order is kept: each is random by itself, and follows from its index."""
         cfg, codec = self.cfg.dataset, self.base.codec
         updates = self.cfg.optim.updates_per_epoch * flashy.distrib.world_size()
         dataset = ConceptDataset(
-            clips, codes, load_prompts(cfg.neutral_prompts), self.placeholder,
+            clips, codes, prompts, self.placeholder,
             steps=round(cfg.segment_duration * codec.frame_rate), frame_rate=codec.frame_rate,
             num_samples=updates * cfg.batch_size if split == 'train' else cfg.valid.num_samples,
             seed=self.cfg.seed, shuffle=split == 'train', sample_rate=codec.sample_rate, channels=codec.channels)
@@ -123,6 +126,10 @@ class TextualInversionSolver(MusicGenSolver):
     def _rows(self) -> torch.Tensor:
         """Embeddings of the tokenizer's real tokens, [N, D]; the matrix may have more rows than there are tokens."""
         return self.model.conditioner.t5.get_input_embeddings().weight[:self.model.bank.first_id]
+
+    @cached_property
+    def _embedding_hash(self) -> str:
+        return tensors_hash({'rows': self._rows})  # a hundred megabytes for t5-base, and written with every checkpoint
 
     @property
     def vectors(self) -> torch.Tensor:
@@ -187,7 +194,7 @@ class TextualInversionSolver(MusicGenSolver):
             'base_fingerprint': self.base.fingerprint,
             'text_encoder': Path(text_encoder).name if Path(text_encoder).is_dir() else text_encoder,
             'vocabulary_size': str(self.model.bank.first_id),
-            'embedding_hash': tensors_hash({'rows': self._rows}),
+            'embedding_hash': self._embedding_hash,
             'class_word': cfg.class_word,
             'origin': cfg.origin,
             'licence': cfg.licence,

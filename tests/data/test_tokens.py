@@ -1,4 +1,5 @@
 from dataclasses import replace
+import os
 
 import numpy as np
 import pytest
@@ -80,7 +81,7 @@ def test_a_recording_that_has_gone_is_named(tmp_path, clip, base):
 
 def test_a_killed_write_leaves_no_file(tmp_path, clip, base, monkeypatch):
     cache = tokens.TokenCache(tmp_path / 'cache', base.codec)
-    monkeypatch.setattr(tokens.os, 'replace', lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(os, 'rename', lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         cache(clip)
     assert not cache.path(clip).exists()
