@@ -105,7 +105,7 @@ def _open_export(name: str) -> tp.Tuple[DictConfig, State, tp.Callable[[str], Co
         raise UserError(f"continue_from={name} has no configuration (xp.cfg) beside its weights in state_dict.bin: "
                         "export the model with audiocraft.utils.export.export_lm.")
     cfg = tp.cast(DictConfig, OmegaConf.create(pkg['xp.cfg']))
-    _use_local_t5(cfg, Path(where))
+    use_local_t5(cfg, Path(where))
     return cfg, pkg['best_state'], lambda device: loaders.load_compression_model(where, device=device)
 
 
@@ -124,7 +124,7 @@ def _find_export(name: str) -> str:
     return str(path)
 
 
-def _use_local_t5(cfg: DictConfig, folder: Path) -> None:
+def use_local_t5(cfg: DictConfig, folder: Path) -> None:
     """Let a base bring its text encoder along, in a folder within its own or anywhere."""
     for conditioner in (cfg.get('conditioners') or {}).values():
         if conditioner.get('model') == 't5' and (folder / conditioner.t5.name).is_dir():
@@ -148,7 +148,7 @@ def _read_run(name: str) -> tp.Tuple[DictConfig, State]:
 
 def _open_run(name: str) -> tp.Tuple[DictConfig, State, tp.Callable[[str], CompressionModel]]:
     cfg, state = _read_run(name)
-    _use_local_t5(cfg, Path())
+    use_local_t5(cfg, Path())
     return cfg, state, lambda device: _codec_of_run(cfg.compression_model_checkpoint, device)
 
 

@@ -26,6 +26,7 @@ from ..data import audio, manifest
 from ..data.dataset import ConceptDataset, describe
 from ..data.prompts import load_prompts
 from ..data.tokens import TokenCache
+from ..evaluation.scores import editability, reconstruction
 from ..errors import UserError
 from ..hashes import tensors_hash
 from ..models.concept_lm import ConceptLM
@@ -33,7 +34,7 @@ from ..models.loaders import CONCEPT_SOLVER, find_base, load_base
 from ..modules.bank import gaussian_init
 from ..rng import generator
 from .checks import check_config
-from .verdict import REFERENCES, verdict
+from .verdict import gap_closure, REFERENCES, verdict
 
 _TRAIN, _VALID, _GENERATE = range(3)  # which draws of random numbers a stage takes
 
@@ -246,6 +247,9 @@ class TextualInversionSolver(MusicGenSolver):
         first = self.history[0]['valid'] if self.history else None
         metrics.update(self._reference_losses() if first is None else
                        {key: first[key] for key in REFERENCES if key in first})
+        if 'ce_class_word' in metrics:
+            closure = gap_closure(metrics['ce'], metrics['ce_no_text'], metrics['ce_class_word'])
+            metrics.update({} if closure is None else {'gap_closure': closure})
         self.logger.info(verdict(self.placeholder, metrics['ce'], metrics, self.cfg.concept.class_word))
         return metrics
 
@@ -279,20 +283,45 @@ class TextualInversionSolver(MusicGenSolver):
             self.vectors.data.copy_(ours)
 
     @flashy.distrib.rank_zero_only
-    def generate(self) -> None:  # type: ignore
-        """Make music with the concept: `samples/<epoch>/`, with one line a sample in its `samples.jsonl`."""
+    def generate(self) -> tp.Dict[str, float]:
+        """Make music with the concept: `samples/<epoch>/`, with one line a sample in its `samples.jsonl`.
+
+        Returns:
+            dict[str, float]: Scores of the samples, as far as `evaluate.metrics` asks for them.
+        """
         folder = self.folder / 'samples' / str(self.epoch)
-        lines = []
+        lines, samples = [], {}
         for index, (kind, prompt) in enumerate(self.cfg.generate.prompts.items()):
             self._seed_draws(_GENERATE, index)
             text = prompt.replace('{}', self.placeholder)
             self.logger.info("Generating %d samples of '%s' into %s", self.cfg.generate.num_samples, text, folder)
-            wavs = self.sample(text, self.cfg.generate.num_samples, self.cfg.generate.duration)
+            samples[kind] = wavs = self.sample(text, self.cfg.generate.num_samples, self.cfg.generate.duration)
             for number, wav in enumerate(wavs):
                 file = audio.write(folder / f'{kind}_{number}.wav', wav, self.base.codec.sample_rate)
                 lines.append({'kind': kind, 'prompt': text, 'file': file.name, 'concept': self.cfg.concept.name})
                 self._log_to_tensorboard(f'{kind}_{number}', wav)
         (folder / 'samples.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines), encoding='utf-8')
+        return self._clap_scores(samples)
+
+    def _clap_scores(self, samples: tp.Dict[str, tp.List[torch.Tensor]]) -> tp.Dict[str, float]:
+        """Reconstruction and editability (P20, P21) of the samples of each kind, as far as they are asked for."""
+        wanted = {kind for kind in samples if self.cfg.evaluate.metrics.get(f'clap_{kind}')}
+        if not wanted:
+            return {}
+        from ..evaluation.embedders import ClapEmbedder
+        sample_rate, channels = self.base.codec.sample_rate, self.base.codec.channels
+        embedder = ClapEmbedder(self.cfg.metrics.clap.checkpoint, self.device)
+        outputs = {kind: embedder.audio(samples[kind], sample_rate) for kind in wanted}
+        scores = {}
+        if 'editability' in wanted:
+            text = self.cfg.generate.prompts.editability.replace('{}', self.cfg.concept.class_word or '').strip()
+            scores['clap_editability'] = editability(outputs['editability'], embedder.text([text])[0])
+        if 'reconstruction' in wanted and 'valid' in self.dataloaders:
+            for split, clips in zip(('train', 'valid'), self._clips()):
+                wavs = [audio.read_as(clip.path, sample_rate, channels) for clip in clips]
+                scores[f'clap_reconstruction_{split}'] = reconstruction(
+                    outputs['reconstruction'], embedder.audio(wavs, sample_rate))
+        return scores
 
     @torch.no_grad()
     def sample(self, prompt: str, num_samples: int = 1, duration: float = 10.) -> tp.List[torch.Tensor]:

@@ -6,6 +6,20 @@ REFERENCES = {'ce_start': 'before learning', 'ce_no_text': 'without text', 'ce_c
 MARGIN = 1e-3  # nats; less than that is no gain
 
 
+def gap_closure(ce: float, ce_no_text: float, ce_class_word: float) -> tp.Optional[float]:
+    """Which part of what a word gains over no text the concept gains: 1 is as good as the word, more is better.
+
+    Args:
+        ce (float): Held-out cross-entropy with the concept, in nats.
+        ce_no_text (float): Without any text.
+        ce_class_word (float): With the class word.
+    Returns:
+        float, optional: None where the word itself gains nothing.
+    """
+    gap = ce_no_text - ce_class_word
+    return (ce_no_text - ce) / gap if gap > 0 else None
+
+
 def verdict(placeholder: str, ce: float, metrics: tp.Mapping[str, float],
             class_word: tp.Optional[str] = None) -> str:
     """Compare the held-out loss with what it would be without the concept.
@@ -18,7 +32,8 @@ def verdict(placeholder: str, ce: float, metrics: tp.Mapping[str, float],
         class_word (str, optional): The class word.
     """
     others = [f'{metrics[key]:.3f} {name.format(class_word)}' for key, name in REFERENCES.items() if key in metrics]
-    return f"{_judge(placeholder, ce, metrics)}: held-out loss {ce:.3f} with {placeholder}, {', '.join(others)}."
+    gap = f" Gap closure {metrics['gap_closure']:.2f}." if 'gap_closure' in metrics else ''
+    return f"{_judge(placeholder, ce, metrics)}: held-out loss {ce:.3f} with {placeholder}, {', '.join(others)}.{gap}"
 
 
 def _judge(placeholder: str, ce: float, metrics: tp.Mapping[str, float]) -> str:

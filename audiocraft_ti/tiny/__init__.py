@@ -6,6 +6,7 @@ import tempfile
 
 from .. import environment
 
+CLAP = Path(__file__).parent / 'weights' / 'clap'  # in transformers' format
 VERSION = 2  # of the recipe in build.py; a new one makes a new folder
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from audiocraft_ti.solvers.verdict import verdict
+from audiocraft_ti.solvers.verdict import gap_closure, verdict
 
 METRICS = {'ce_start': 5., 'ce_no_text': 4.5, 'ce_class_word': 4.}
 
@@ -15,6 +15,16 @@ METRICS = {'ce_start': 5., 'ce_no_text': 4.5, 'ce_class_word': 4.}
 def test_says_what_it_beats(ce, begins):
     sentence = verdict('<a>', ce, METRICS, 'drum beat')
     assert sentence.startswith(begins) and '\n' not in sentence
+
+
+@pytest.mark.parametrize('ce, word, closure', [
+    (4.5, 4., 0), (4., 4., 1), (3.9, 4., 1.2), (4.6, 4., -0.2), (4., 4.5, None)])
+def test_gap_closure(ce, word, closure):
+    assert gap_closure(ce, 4.5, word) == (None if closure is None else pytest.approx(closure))
+
+
+def test_gap_closure_is_told():
+    assert verdict('<a>', 3.9, {**METRICS, 'gap_closure': 1.2}, 'x').endswith(' Gap closure 1.20.')
 
 
 def test_without_a_class_word():

@@ -1,0 +1,140 @@
+"""The sounds of the tiny world, each a row of numbers for one and the same synthesizer (`voice.py`)."""
+from dataclasses import asdict, dataclass, replace
+import typing as tp
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Timbre:
+    """How a sound is made. The defaults are a plain held tone.
+
+    Args:
+        pitch (float): Frequency in the middle of its range, Hz.
+        span (float): How far it follows a melody: 1 in full, 0 not at all.
+        tilt (float): Fall of the partials with frequency, dB per octave.
+        odd (float): How much the even partials are missing, 0 to 1.
+        stretch (float): Partial k lies at k ** stretch: 1 is harmonic, more is metal or wood.
+        formant (float): Frequency around which partials are stronger, Hz.
+        formant_gain (float): By how much they are, dB.
+        attack (float): Time to full strength, seconds.
+        decay (float): Time constant of the fall after that, seconds.
+        damping (float): How much faster each higher partial falls.
+        release (float): Time constant once the note has ended, seconds.
+        vibrato (float): Depth in semitones.
+        tremolo (float): Depth, 0 to 1.
+        noise (float): Share of noise in the sound, 0 to 1.
+        band (float): Middle of the noise's band, Hz.
+        width (float): Half its width, octaves.
+        noise_decay (float): Time constant of the noise, seconds.
+        sweep (float): Semitones from which the pitch falls at the onset.
+    """
+    pitch: float = 220
+    span: float = 1
+    tilt: float = -6
+    odd: float = 0
+    stretch: float = 1
+    formant: float = 1000
+    formant_gain: float = 0
+    attack: float = 0.02
+    decay: float = 5
+    damping: float = 0
+    release: float = 0.04
+    vibrato: float = 0
+    tremolo: float = 0
+    noise: float = 0
+    band: float = 3000
+    width: float = 1
+    noise_decay: float = 5
+    sweep: float = 0
+
+
+# Parameters that people hear as ratios; the others are mixed and varied as differences.
+RATIOS = ('pitch', 'formant', 'attack', 'decay', 'release', 'band', 'width', 'noise_decay')
+
+KNOWN = {
+    # held
+    'organ': Timbre(tilt=-3, attack=0.01, release=0.06),
+    'flute': Timbre(pitch=440, tilt=-18, noise=0.2, band=3000, attack=0.06, vibrato=0.15),
+    'oboe': Timbre(pitch=330, formant=1400, formant_gain=20, tilt=-8, attack=0.03),
+    'clarinet': Timbre(pitch=250, odd=1, tilt=-8, attack=0.03),
+    'trumpet': Timbre(pitch=350, formant=2500, formant_gain=10, tilt=-1, attack=0.05, sweep=-1),
+    'violin': Timbre(pitch=330, tilt=-5, attack=0.1, vibrato=0.6, noise=0.04, band=5000),
+    'choir': Timbre(formant=700, formant_gain=26, tilt=-8, attack=0.15, release=0.2, vibrato=0.3, noise=0.05),
+    'accordion': Timbre(tilt=-4, odd=0.4, tremolo=0.75),
+    # plucked and struck
+    'guitar': Timbre(tilt=-7, attack=0.003, decay=0.4, damping=0.3),
+    'harp': Timbre(pitch=330, tilt=-15, attack=0.003, decay=0.6, release=0.5),
+    'banjo': Timbre(pitch=330, formant=2500, formant_gain=10, tilt=-2, attack=0.002, decay=0.12, damping=0.1),
+    'bass': Timbre(pitch=100, tilt=-9, attack=0.005, decay=0.4, damping=0.2),
+    'synth': Timbre(tilt=-1, odd=0.8, attack=0.005, decay=0.3, sweep=9),
+    'marimba': Timbre(pitch=260, tilt=-14, stretch=2, attack=0.002, decay=0.13, damping=0.6, noise=0.05, band=1500,
+                      noise_decay=0.01),
+    'celesta': Timbre(pitch=900, tilt=-10, stretch=1.4, attack=0.002, decay=0.4, damping=0.2, release=0.3),
+    'bell': Timbre(pitch=500, tilt=-3, stretch=1.25, attack=0.003, decay=1.2, damping=0.1, release=0.8),
+    'gong': Timbre(pitch=100, tilt=-3, stretch=1.35, attack=0.06, decay=1.2, release=0.8, noise=0.08, band=1000),
+    # drums and noises
+    'kick': Timbre(pitch=55, span=0.2, tilt=-24, attack=0.002, decay=0.13, sweep=24),
+    'tom': Timbre(pitch=120, span=0.5, tilt=-18, attack=0.002, decay=0.22, sweep=8, noise=0.1, band=500,
+                  noise_decay=0.03),
+    'snare': Timbre(pitch=190, span=0.2, tilt=-12, attack=0.002, decay=0.06, noise=0.75, band=2800, width=1.3,
+                    noise_decay=0.1),
+    'clap': Timbre(span=0.2, attack=0.002, noise=1, band=1300, width=0.4, noise_decay=0.07),
+    'hihat': Timbre(span=0.1, attack=0.001, noise=1, band=6500, width=0.35, noise_decay=0.03),
+    'cymbal': Timbre(span=0.1, attack=0.002, noise=1, band=5200, width=0.8, noise_decay=0.5, release=0.3),
+    'shaker': Timbre(span=0.1, attack=0.05, noise=1, band=4500, width=0.5, noise_decay=0.06),
+    'woodblock': Timbre(pitch=800, span=0.3, tilt=-12, stretch=1.4, attack=0.001, decay=0.03),
+    'cowbell': Timbre(pitch=560, span=0.2, tilt=-2, stretch=1.5, attack=0.002, decay=0.15),
+    'wind': Timbre(span=0.6, attack=0.12, noise=1, band=500, width=0.5, release=0.15),
+}
+
+# Never trained on by the base model, its codec or the tiny CLAP: what a user teaches it.
+KEPT_OUT = {
+    'zither': Timbre(pitch=260, formant=3500, formant_gain=8, tilt=-4, attack=0.002, decay=0.35, damping=0.05,
+                     release=0.35, tremolo=0.3),
+    'sitar': Timbre(pitch=180, formant=1500, formant_gain=20, tilt=-4, attack=0.004, decay=0.5, damping=0.1, sweep=2,
+                    vibrato=0.35),
+    'bassoon': Timbre(pitch=110, formant=480, formant_gain=18, tilt=-7, attack=0.04),
+    'kalimba': Timbre(pitch=400, tilt=-12, stretch=1.7, attack=0.002, decay=0.3, damping=0.3, release=0.15),
+    'harmonica': Timbre(pitch=330, formant=2200, formant_gain=16, tilt=-6, odd=0.5, tremolo=0.4, attack=0.03),
+    'theremin': Timbre(pitch=400, tilt=-24, attack=0.1, vibrato=1.2, release=0.1),
+    'conga': Timbre(pitch=230, span=0.4, tilt=-14, attack=0.002, decay=0.1, sweep=3, noise=0.25, band=900, width=0.5,
+                    noise_decay=0.04),
+    'tambourine': Timbre(pitch=2600, span=0.1, tilt=-3, stretch=1.2, attack=0.004, decay=0.1, noise=0.7, band=5800,
+                         width=0.4, noise_decay=0.16),
+}
+NAMED = {**KNOWN, **KEPT_OUT}
+
+
+def mix(first: Timbre, second: Timbre, share: float) -> Timbre:
+    """A timbre between two others: `share` of the second."""
+    mixed = {}
+    for key, low in asdict(first).items():
+        high = getattr(second, key)
+        mixed[key] = low * (high / low) ** share if key in RATIOS else low + share * (high - low)
+    return Timbre(**mixed)
+
+
+def vary(timbre: Timbre, rng: np.random.Generator, amount: float = 0.08) -> Timbre:
+    """The same sound as another player has it: its ratios a little off, and its tilt by a decibel or so."""
+    changes: tp.Dict[str, float] = {
+        key: getattr(timbre, key) * float(np.exp(amount * rng.standard_normal())) for key in RATIOS if key != 'pitch'}
+    return replace(timbre, tilt=timbre.tilt + 12 * amount * rng.standard_normal(), **changes)
+
+
+def unnamed(rng: np.random.Generator) -> Timbre:
+    """A sound between two known ones, which has no name: the world is larger than its vocabulary."""
+    first, second = rng.choice(list(KNOWN), 2, replace=False)
+    return mix(KNOWN[first], KNOWN[second], rng.uniform(0.25, 0.75))
+
+
+def describe(timbre: Timbre) -> str:
+    """What can be said of a sound without naming it: 'bright nasal held tone'."""
+    words = [word for word, holds in (
+        ('bright', timbre.tilt > -4), ('dark', timbre.tilt < -12), ('hollow', timbre.odd > 0.3),
+        ('metallic', timbre.stretch > 1.15), ('nasal', timbre.formant_gain > 9), ('trembling', timbre.tremolo > 0.25),
+        ('wavering', timbre.vibrato > 0.25), ('deep', timbre.pitch < 130), ('falling', timbre.sweep > 3)) if holds]
+    decay = timbre.noise_decay if timbre.noise > 0.5 else timbre.decay
+    words.append('held' if decay > 1 else 'ringing' if decay > 0.3 else 'short')
+    words.append('noise' if timbre.noise > 0.6 else 'noisy tone' if timbre.noise > 0.15 else 'tone')
+    return ' '.join(words)

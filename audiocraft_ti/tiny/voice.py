@@ -1,0 +1,84 @@
+"""The synthesizer of the tiny world: one note at a time.
+
+All its tones are multiples of 50 Hz, the rate of the codec's steps, and in phase with them. A tone that is held then
+looks the same in every step, and a codec of a million weights need not carry its phase. Melodies keep to the overtone
+scale.
+"""
+import typing as tp
+
+import numpy as np
+
+from .timbres import Timbre
+
+SAMPLE_RATE = 16000  # Hz
+GRID = 50  # Hz
+STEP = SAMPLE_RATE // GRID  # samples of a step
+PARTIALS = 16
+_NYQUIST = 7600.  # Hz, a little below the real one
+_SILENT = 6  # time constants after which nothing is heard
+
+
+def note(timbre: Timbre, semitones: float, start: int, duration: float, rng: np.random.Generator) -> np.ndarray:
+    """One note, at full velocity.
+
+    Args:
+        timbre (Timbre): The sound.
+        semitones (float): Distance from the middle of the timbre's range.
+        start (int): Its onset, in samples from the beginning of the piece.
+        duration (float): From its onset to its end, seconds; the release comes after that.
+        rng (np.random.Generator): Draws the noise.
+    Returns:
+        np.ndarray: Samples of shape [T].
+    """
+    shift = 2 ** (timbre.span * semitones / 12)
+    attack = min(timbre.attack, 0.4 * duration)
+    fall = max(timbre.decay * (timbre.noise < 1), timbre.noise_decay * (timbre.noise > 0))
+    length = min(duration + _SILENT * timbre.release, attack + _SILENT * fall)
+    t = np.arange(int(length * SAMPLE_RATE)) / SAMPLE_RATE
+    envelope = np.minimum(t / attack, 1) * np.exp(-np.maximum(t - duration, 0) / timbre.release)
+    envelope *= 1 - timbre.tremolo * (0.5 - 0.5 * np.cos(2 * np.pi * 7 * t))
+    since = np.maximum(t - attack, 0)
+    out = np.zeros_like(t)
+    if timbre.noise < 1:
+        out += (1 - timbre.noise) * _tone(timbre, timbre.pitch * shift, start, t, since)
+    if timbre.noise > 0:
+        out += timbre.noise * _noise(timbre, timbre.band * shift, t, rng) * np.exp(-since / timbre.noise_decay)
+    return envelope * out
+
+
+def on_grid(frequency: tp.Union[float, np.ndarray]) -> np.ndarray:
+    """The multiple of 50 Hz nearest to a frequency in Hz."""
+    return GRID * np.maximum(np.round(np.asarray(frequency) / GRID), 1)
+
+
+def _tone(timbre: Timbre, frequency: float, start: int, t: np.ndarray, since: np.ndarray) -> np.ndarray:
+    """Partials of a tone, of unit power together at its onset."""
+    bend = timbre.vibrato * np.sin(2 * np.pi * 5.5 * t) + timbre.sweep * np.exp(-t / 0.03)
+    turns = (start + np.cumsum(2 ** (bend / 12))) / SAMPLE_RATE  # of one hertz
+    k = np.arange(1, PARTIALS + 1)
+    frequencies = on_grid(k ** timbre.stretch * on_grid(frequency))
+    k, frequencies = k[frequencies < _NYQUIST], frequencies[frequencies < _NYQUIST]
+    ratios = frequencies / frequencies[0]
+    octaves = np.log2(frequencies / timbre.formant)
+    decibels = timbre.tilt * np.log2(ratios) + timbre.formant_gain * np.exp(-0.5 * (octaves / 0.4) ** 2)
+    gains = 10 ** (decibels / 20) * np.where(k % 2 == 0, 1 - timbre.odd, 1)
+    gains *= np.sqrt(2 / (gains ** 2).sum())
+    fall = np.exp(-since / timbre.decay).astype(np.float32)
+    faster = fall ** np.float32(timbre.damping)
+    out = np.zeros(len(t), np.float32)
+    for partial, gain in zip(frequencies, gains):
+        angle = partial * turns
+        angle -= np.floor(angle)  # float32 is exact enough within one turn
+        out += np.float32(gain) * fall * np.sin(np.float32(2 * np.pi) * angle.astype(np.float32))
+        fall *= faster
+    return out
+
+
+def _noise(timbre: Timbre, band: float, t: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Noise of unit power around a frequency."""
+    length = 1 << (len(t) - 1).bit_length()
+    spectrum = np.fft.rfft(rng.standard_normal(length))
+    frequencies = np.maximum(np.fft.rfftfreq(length, 1 / SAMPLE_RATE), 1)
+    spectrum *= np.exp(-0.5 * (np.log2(frequencies / band) / timbre.width) ** 2)
+    out = np.fft.irfft(spectrum)
+    return out[:len(t)] / np.sqrt((out ** 2).mean())

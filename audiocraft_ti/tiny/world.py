@@ -1,0 +1,85 @@
+"""The tiny world: music that is drawn from a few words, each of which can be heard."""
+from dataclasses import dataclass
+import typing as tp
+
+import numpy as np
+
+from . import timbres, voice
+from .styles import STYLES, play
+
+TEMPOS = {'slow': 0.8, 'fast': 1.25}
+REGISTERS = {'low': -12, 'high': 12}  # semitones
+MOODS = ['happy', 'sad', 'dreamy', 'angry']
+MAJOR, MINOR = [0, 2, 4, 7, 9], [0, 3, 5, 7, 10]  # pentatonic, semitones
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """What is true of a clip.
+
+    Args:
+        timbre (str): A named timbre, or the description of one that has no name.
+        style (str): A rhythm style.
+        tempo (str, optional): 'slow' or 'fast'.
+        register (str, optional): 'low' or 'high'.
+        mood (str, optional): Of a major scale and bouncing ('happy'), minor and smooth ('sad'), with echoes
+            ('dreamy'), overdriven ('angry').
+    """
+    timbre: str
+    style: str
+    tempo: tp.Optional[str] = None
+    register: tp.Optional[str] = None
+    mood: tp.Optional[str] = None
+
+
+def draw(rng: np.random.Generator, timbre: str, style: tp.Optional[str] = None) -> Attributes:
+    """Draw a clip's attributes, its timbre given."""
+    def some(values: tp.Iterable[str]) -> tp.Optional[str]:
+        return str(rng.choice(list(values))) if rng.random() < 0.4 else None
+    return Attributes(timbre, style or str(rng.choice(list(STYLES))), some(TEMPOS), some(REGISTERS), some(MOODS))
+
+
+def render(attributes: Attributes, timbre: timbres.Timbre, duration: float, rng: np.random.Generator) -> np.ndarray:
+    """Play a clip.
+
+    Args:
+        attributes (Attributes): What it is to be.
+        timbre (Timbre): Its sound.
+        duration (float): In seconds.
+        rng (np.random.Generator): Draws all that the attributes leave open.
+    Returns:
+        np.ndarray: Samples at 16 kHz of shape [T], from somewhere within the piece.
+    """
+    style, mood = STYLES[attributes.style], attributes.mood
+    bpm = style.bpm * TEMPOS.get(attributes.tempo or '', 1.) * rng.uniform(0.97, 1.03)
+    skip = int(rng.integers(int(style.beats * 60 / bpm * voice.GRID))) * voice.STEP  # samples, in whole codec steps
+    length = int(duration * voice.SAMPLE_RATE)
+    out = np.zeros(skip + length)
+    transpose = REGISTERS.get(attributes.register or '', 0) + int(rng.integers(-3, 4))
+    scale = MINOR if mood == 'sad' else MAJOR if mood == 'happy' else [MAJOR, MINOR][rng.integers(2)]
+    stretch = {'happy': 0.5, 'sad': 1.25}.get(mood or '', 1.)
+    for onset, held, degree, velocity in play(style, bpm, len(out) / voice.SAMPLE_RATE, rng):
+        octave, step = divmod(degree or 0, len(scale))
+        start = int(onset * voice.SAMPLE_RATE)
+        wav = velocity * voice.note(timbre, 12 * octave + scale[step] + transpose, start, stretch * held, rng)
+        out[start:start + len(wav)] += wav[:len(out) - start]
+    return _finish(out[skip:], mood, rng)
+
+
+def _finish(out: np.ndarray, mood: tp.Optional[str], rng: np.random.Generator) -> np.ndarray:
+    if mood == 'dreamy':
+        for repeat in (1, 2, 3):
+            delay = 9 * repeat * voice.STEP  # 0.18 s
+            out[delay:] += 0.5 ** repeat * out[:-delay]
+    out = out / (np.abs(out).max() + 1e-9)
+    if mood == 'angry':
+        out = np.tanh(4 * out)
+    return (rng.uniform(0.4, 0.8) * out).astype(np.float32)
+
+
+def clip(name: tp.Optional[str], duration: float, rng: np.random.Generator,
+         style: tp.Optional[str] = None) -> tp.Tuple[np.ndarray, Attributes]:
+    """A clip of a named timbre, or of an unnamed one, and what is true of it."""
+    timbre = timbres.unnamed(rng) if name is None else timbres.vary(timbres.NAMED[name], rng)
+    attributes = draw(rng, timbres.describe(timbre) if name is None else name, style)
+    return render(attributes, timbre, duration, rng), attributes

@@ -1,0 +1,25 @@
+import pytest
+import sentencepiece
+from transformers import T5EncoderModel, T5Tokenizer
+
+from audiocraft_ti.tiny import text
+
+
+@pytest.fixture(scope='module')
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('t5')
+    text.make_t5(folder)
+    return folder
+
+
+def test_ids_are_sentencepieces_and_case_makes_no_difference(made):
+    tokenizer = T5Tokenizer.from_pretrained(made)
+    pieces = sentencepiece.SentencePieceProcessor(model_file=str(made / 'spiece.model'))
+    for sentence in ('A disco song with a oboe', 'The sound of zithers, quickly!'):
+        assert tokenizer(sentence).input_ids == [*pieces.encode(sentence), pieces.eos_id()]
+        assert tokenizer(sentence.upper()).input_ids == tokenizer(sentence).input_ids
+
+
+def test_the_matrix_has_spare_rows_as_t5_base_has(made):
+    weight = T5EncoderModel.from_pretrained(made).get_input_embeddings().weight
+    assert len(weight) == len(T5Tokenizer.from_pretrained(made)) + text.SPARE_ROWS
