@@ -32,11 +32,11 @@ class Attributes:
     mood: tp.Optional[str] = None
 
 
-def draw(rng: np.random.Generator, timbre: str, style: tp.Optional[str] = None) -> Attributes:
+def draw(rng: np.random.Generator, timbre: str) -> Attributes:
     """Draw a clip's attributes, its timbre given."""
     def some(values: tp.Iterable[str]) -> tp.Optional[str]:
         return str(rng.choice(list(values))) if rng.random() < 0.4 else None
-    return Attributes(timbre, style or str(rng.choice(list(STYLES))), some(TEMPOS), some(REGISTERS), some(MOODS))
+    return Attributes(timbre, str(rng.choice(list(STYLES))), some(TEMPOS), some(REGISTERS), some(MOODS))
 
 
 def render(attributes: Attributes, timbre: timbres.Timbre, duration: float, rng: np.random.Generator) -> np.ndarray:
@@ -77,9 +77,8 @@ def _finish(out: np.ndarray, mood: tp.Optional[str], rng: np.random.Generator) -
     return (rng.uniform(0.4, 0.8) * out).astype(np.float32)
 
 
-def clip(name: tp.Optional[str], duration: float, rng: np.random.Generator,
-         style: tp.Optional[str] = None) -> tp.Tuple[np.ndarray, Attributes]:
+def clip(name: tp.Optional[str], duration: float, rng: np.random.Generator) -> tp.Tuple[np.ndarray, Attributes]:
     """A clip of a named timbre, or of an unnamed one, and what is true of it."""
     timbre = timbres.unnamed(rng) if name is None else timbres.vary(timbres.NAMED[name], rng)
-    attributes = draw(rng, timbres.describe(timbre) if name is None else name, style)
+    attributes = draw(rng, timbres.describe(timbre) if name is None else name)
     return render(attributes, timbre, duration, rng), attributes
