@@ -14,33 +14,35 @@ SAMPLE_RATE = 16000  # Hz
 GRID = 50  # Hz
 STEP = SAMPLE_RATE // GRID  # samples of a step
 PARTIALS = 16
+VIBRATO = 5  # Hz, ten steps
+TREMOLO = 6.25  # Hz, eight steps
 _NYQUIST = 7600.  # Hz, a little below the real one
 _SILENT = 6  # time constants after which nothing is heard
 
 
-def note(timbre: Timbre, semitones: float, start: int, duration: float, rng: np.random.Generator) -> np.ndarray:
-    """One note, at full velocity.
+def note(timbre: Timbre, semitones: float, duration: float, rng: np.random.Generator) -> np.ndarray:
+    """One note, at full velocity, which is in phase with the steps of the codec if it begins with one.
 
     Args:
         timbre (Timbre): The sound.
         semitones (float): Distance from the middle of the timbre's range.
-        start (int): Its onset, in samples from the beginning of the piece.
         duration (float): From its onset to its end, seconds; the release comes after that.
         rng (np.random.Generator): Draws the noise.
     Returns:
         np.ndarray: Samples of shape [T].
     """
     shift = 2 ** (timbre.span * semitones / 12)
+    duration = max(round(duration * GRID), 1) / GRID
     attack = min(timbre.attack, 0.4 * duration)
     fall = max(timbre.decay * (timbre.noise < 1), timbre.noise_decay * (timbre.noise > 0))
     length = min(duration + _SILENT * timbre.release, attack + _SILENT * fall)
     t = np.arange(int(length * SAMPLE_RATE)) / SAMPLE_RATE
     envelope = np.minimum(t / attack, 1) * np.exp(-np.maximum(t - duration, 0) / timbre.release)
-    envelope *= 1 - timbre.tremolo * (0.5 - 0.5 * np.cos(2 * np.pi * 7 * t))
+    envelope *= 1 - timbre.tremolo * (0.5 - 0.5 * np.cos(2 * np.pi * TREMOLO * t))
     since = np.maximum(t - attack, 0)
     out = np.zeros_like(t)
     if timbre.noise < 1:
-        out += (1 - timbre.noise) * _tone(timbre, timbre.pitch * shift, start, t, since)
+        out += (1 - timbre.noise) * _tone(timbre, timbre.pitch * shift, t, since)
     if timbre.noise > 0:
         out += timbre.noise * _noise(timbre, timbre.band * shift, t, rng) * np.exp(-since / timbre.noise_decay)
     return envelope * out
@@ -51,10 +53,11 @@ def on_grid(frequency: tp.Union[float, np.ndarray]) -> np.ndarray:
     return GRID * np.maximum(np.round(np.asarray(frequency) / GRID), 1)
 
 
-def _tone(timbre: Timbre, frequency: float, start: int, t: np.ndarray, since: np.ndarray) -> np.ndarray:
+def _tone(timbre: Timbre, frequency: float, t: np.ndarray, since: np.ndarray) -> np.ndarray:
     """Partials of a tone, of unit power together at its onset."""
-    bend = timbre.vibrato * np.sin(2 * np.pi * 5.5 * t) + timbre.sweep * np.exp(-t / 0.03)
-    turns = (start + np.cumsum(2 ** (bend / 12))) / SAMPLE_RATE  # of one hertz
+    rate = 2 * np.pi * VIBRATO
+    turns = t + (2 ** (timbre.vibrato / 12) - 1) * (1 - np.cos(rate * t)) / rate  # of one hertz
+    turns += np.cumsum(2 ** (timbre.sweep / 12 * np.exp(-t / 0.03)) - 1) / SAMPLE_RATE
     k = np.arange(1, PARTIALS + 1)
     frequencies = on_grid(k ** timbre.stretch * on_grid(frequency))
     k, frequencies = k[frequencies < _NYQUIST], frequencies[frequencies < _NYQUIST]

@@ -60,8 +60,8 @@ def render(attributes: Attributes, timbre: timbres.Timbre, duration: float, rng:
     stretch = {'happy': 0.5, 'sad': 1.25}.get(mood or '', 1.)
     for onset, held, degree, velocity in play(style, bpm, len(out) / voice.SAMPLE_RATE, rng):
         octave, step = divmod(degree or 0, len(scale))
-        start = int(onset * voice.SAMPLE_RATE)
-        wav = velocity * voice.note(timbre, 12 * octave + scale[step] + transpose, start, stretch * held, rng)
+        start = round(onset * voice.GRID) * voice.STEP
+        wav = velocity * voice.note(timbre, 12 * octave + scale[step] + transpose, stretch * held, rng)
         out[start:start + len(wav)] += wav[:len(out) - start]
     return _finish(out[skip:], mood, rng)
 
@@ -74,7 +74,7 @@ def _finish(out: np.ndarray, mood: tp.Optional[str], rng: np.random.Generator) -
     out = out / (np.abs(out).max() + 1e-9)
     if mood == 'angry':
         out = np.tanh(4 * out)
-    return (rng.uniform(0.4, 0.8) * out).astype(np.float32)
+    return (rng.uniform(0.5, 0.8) * out).astype(np.float32)
 
 
 def clip(name: tp.Optional[str], duration: float, rng: np.random.Generator) -> tp.Tuple[np.ndarray, Attributes]:
