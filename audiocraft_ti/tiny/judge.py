@@ -92,9 +92,14 @@ def draw_clips(seed: int, count: int, names: tp.Sequence[str] = TIMBRES
 
 
 def disturb(features: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """What happens to sound on its way to a listener: coloration, noise, a floor under what is soft, gaps."""
+    """What happens to sound on its way to a listener: coloration, noise, a floor under what is soft, gaps.
+
+    A part of the noise goes with the sound, as that of lossy codecs does.
+    """
     B, M, T = features.shape
-    colour = F.interpolate(torch.randn(B, 1, 6, generator=rng), size=M, mode='linear').transpose(1, 2)
+    colour, hiss = F.interpolate(torch.randn(2 * B, 1, 6, generator=rng), M, mode='linear').transpose(1, 2).chunk(2)
+    hiss = hiss + features.amax(1, keepdim=True) - 2.5 - 4 * torch.rand(B, 1, 1, generator=rng)
+    features = torch.logaddexp(features, hiss + 0.5 * torch.randn(B, M, T, generator=rng))
     floor = torch.rand(B, 1, 1, generator=rng) * 4 - 2
     out = torch.maximum(features + 0.5 * colour + 0.4 * torch.randn(B, M, T, generator=rng), floor)
     band = torch.randint(0, M - 8, (B, 1, 1), generator=rng)

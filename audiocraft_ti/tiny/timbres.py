@@ -21,7 +21,6 @@ class Timbre:
         decay (float): Time constant of the fall after that, seconds.
         damping (float): How much faster each higher partial falls.
         release (float): Time constant once the note has ended, seconds.
-        vibrato (float): Depth in semitones.
         tremolo (float): Depth, 0 to 1.
         noise (float): Share of noise in the sound, 0 to 1.
         band (float): Middle of the noise's band, Hz.
@@ -40,7 +39,6 @@ class Timbre:
     decay: float = 5
     damping: float = 0
     release: float = 0.04
-    vibrato: float = 0
     tremolo: float = 0
     noise: float = 0
     band: float = 3000
@@ -55,12 +53,12 @@ RATIOS = ('pitch', 'formant', 'attack', 'decay', 'release', 'band', 'width', 'no
 KNOWN = {
     # held
     'organ': Timbre(tilt=-3, attack=0.01, release=0.06),
-    'flute': Timbre(pitch=440, tilt=-18, noise=0.2, band=3000, attack=0.06, vibrato=0.15),
+    'flute': Timbre(pitch=440, tilt=-18, noise=0.2, band=3000, attack=0.06),
     'oboe': Timbre(pitch=330, formant=1400, formant_gain=20, tilt=-8, attack=0.03),
     'clarinet': Timbre(pitch=250, odd=1, tilt=-8, attack=0.03),
     'trumpet': Timbre(pitch=350, formant=2500, formant_gain=10, tilt=-1, attack=0.05, sweep=-1),
-    'violin': Timbre(pitch=330, tilt=-5, attack=0.1, vibrato=0.6, noise=0.04, band=5000),
-    'choir': Timbre(formant=700, formant_gain=26, tilt=-8, attack=0.15, release=0.2, vibrato=0.3, noise=0.05),
+    'violin': Timbre(pitch=330, tilt=-4, attack=0.12, release=0.1, noise=0.1, band=5000),
+    'choir': Timbre(formant=700, formant_gain=26, tilt=-8, attack=0.15, release=0.2, noise=0.05),
     'accordion': Timbre(tilt=-4, odd=0.4, tremolo=0.75),
     # plucked and struck
     'guitar': Timbre(tilt=-7, attack=0.003, decay=0.4, damping=0.3),
@@ -92,12 +90,11 @@ KNOWN = {
 KEPT_OUT = {
     'zither': Timbre(pitch=260, formant=3500, formant_gain=8, tilt=-4, attack=0.002, decay=0.35, damping=0.05,
                      release=0.35, tremolo=0.3),
-    'sitar': Timbre(pitch=180, formant=1500, formant_gain=20, tilt=-4, attack=0.004, decay=0.5, damping=0.1, sweep=2,
-                    vibrato=0.35),
+    'sitar': Timbre(pitch=180, formant=1500, formant_gain=20, tilt=-4, attack=0.004, decay=0.5, damping=0.1, sweep=2),
     'bassoon': Timbre(pitch=110, formant=480, formant_gain=18, tilt=-7, attack=0.04),
     'kalimba': Timbre(pitch=400, tilt=-12, stretch=1.7, attack=0.002, decay=0.3, damping=0.3, release=0.15),
     'harmonica': Timbre(pitch=330, formant=2200, formant_gain=16, tilt=-6, odd=0.5, tremolo=0.4, attack=0.03),
-    'theremin': Timbre(pitch=400, tilt=-24, attack=0.1, vibrato=1.2, release=0.1),
+    'theremin': Timbre(pitch=400, tilt=-30, attack=0.1, tremolo=0.5, sweep=-6, release=0.1),
     'conga': Timbre(pitch=230, span=0.4, tilt=-14, attack=0.002, decay=0.1, sweep=3, noise=0.25, band=900, width=0.5,
                     noise_decay=0.04),
     'tambourine': Timbre(pitch=2600, span=0.1, tilt=-3, stretch=1.2, attack=0.004, decay=0.1, noise=0.7, band=5800,
@@ -133,7 +130,7 @@ def describe(timbre: Timbre) -> str:
     words = [word for word, holds in (
         ('bright', timbre.tilt > -4), ('dark', timbre.tilt < -12), ('hollow', timbre.odd > 0.3),
         ('metallic', timbre.stretch > 1.15), ('nasal', timbre.formant_gain > 9), ('trembling', timbre.tremolo > 0.25),
-        ('wavering', timbre.vibrato > 0.25), ('deep', timbre.pitch < 130), ('falling', timbre.sweep > 3)) if holds]
+        ('deep', timbre.pitch < 130), ('falling', timbre.sweep > 3)) if holds]
     decay = timbre.noise_decay if timbre.noise > 0.5 else timbre.decay
     words.append('held' if decay > 1 else 'ringing' if decay > 0.3 else 'short')
     words.append('noise' if timbre.noise > 0.6 else 'noisy tone' if timbre.noise > 0.15 else 'tone')

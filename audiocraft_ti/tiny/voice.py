@@ -1,8 +1,8 @@
 """The synthesizer of the tiny world: one note at a time.
 
-All its tones are multiples of 50 Hz, the rate of the codec's steps, and in phase with them. A tone that is held then
-looks the same in every step, and a codec of a million weights need not carry its phase. Melodies keep to the overtone
-scale.
+All its tones are multiples of 50 Hz, the rate of the codec's steps, and in phase with them, and its noise repeats after
+five steps. A tone that is held then looks the same in every step, and a codec of a million weights need not carry its
+phase. Melodies keep to the overtone scale.
 """
 import typing as tp
 
@@ -12,22 +12,21 @@ from .timbres import Timbre
 
 SAMPLE_RATE = 16000  # Hz
 GRID = 50  # Hz
+NOISE_STEPS = 5
 STEP = SAMPLE_RATE // GRID  # samples of a step
 PARTIALS = 16
-VIBRATO = 5  # Hz, ten steps
 TREMOLO = 6.25  # Hz, eight steps
 _NYQUIST = 7600.  # Hz, a little below the real one
 _SILENT = 6  # time constants after which nothing is heard
 
 
-def note(timbre: Timbre, semitones: float, duration: float, rng: np.random.Generator) -> np.ndarray:
+def note(timbre: Timbre, semitones: float, duration: float) -> np.ndarray:
     """One note, at full velocity, which is in phase with the steps of the codec if it begins with one.
 
     Args:
         timbre (Timbre): The sound.
         semitones (float): Distance from the middle of the timbre's range.
         duration (float): From its onset to its end, seconds; the release comes after that.
-        rng (np.random.Generator): Draws the noise.
     Returns:
         np.ndarray: Samples of shape [T].
     """
@@ -44,7 +43,7 @@ def note(timbre: Timbre, semitones: float, duration: float, rng: np.random.Gener
     if timbre.noise < 1:
         out += (1 - timbre.noise) * _tone(timbre, timbre.pitch * shift, t, since)
     if timbre.noise > 0:
-        out += timbre.noise * _noise(timbre, timbre.band * shift, t, rng) * np.exp(-since / timbre.noise_decay)
+        out += timbre.noise * _noise(timbre, timbre.band * shift, len(t)) * np.exp(-since / timbre.noise_decay)
     return envelope * out
 
 
@@ -55,9 +54,7 @@ def on_grid(frequency: tp.Union[float, np.ndarray]) -> np.ndarray:
 
 def _tone(timbre: Timbre, frequency: float, t: np.ndarray, since: np.ndarray) -> np.ndarray:
     """Partials of a tone, of unit power together at its onset."""
-    rate = 2 * np.pi * VIBRATO
-    turns = t + (2 ** (timbre.vibrato / 12) - 1) * (1 - np.cos(rate * t)) / rate  # of one hertz
-    turns += np.cumsum(2 ** (timbre.sweep / 12 * np.exp(-t / 0.03)) - 1) / SAMPLE_RATE
+    turns = t + np.cumsum(2 ** (timbre.sweep / 12 * np.exp(-t / 0.03)) - 1) / SAMPLE_RATE  # of one hertz
     k = np.arange(1, PARTIALS + 1)
     frequencies = on_grid(k ** timbre.stretch * on_grid(frequency))
     k, frequencies = k[frequencies < _NYQUIST], frequencies[frequencies < _NYQUIST]
@@ -77,11 +74,10 @@ def _tone(timbre: Timbre, frequency: float, t: np.ndarray, since: np.ndarray) ->
     return out
 
 
-def _noise(timbre: Timbre, band: float, t: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Noise of unit power around a frequency."""
-    length = 1 << (len(t) - 1).bit_length()
-    spectrum = np.fft.rfft(rng.standard_normal(length))
-    frequencies = np.maximum(np.fft.rfftfreq(length, 1 / SAMPLE_RATE), 1)
+def _noise(timbre: Timbre, band: float, length: int) -> np.ndarray:
+    """Noise of unit power around a frequency: the same few steps over and over."""
+    spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal(NOISE_STEPS * STEP))
+    frequencies = np.maximum(np.fft.rfftfreq(NOISE_STEPS * STEP, 1 / SAMPLE_RATE), 1)
     spectrum *= np.exp(-0.5 * (np.log2(frequencies / band) / timbre.width) ** 2)
     out = np.fft.irfft(spectrum)
-    return out[:len(t)] / np.sqrt((out ** 2).mean())
+    return np.resize(out / np.sqrt((out ** 2).mean()), length)

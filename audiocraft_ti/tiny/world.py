@@ -61,7 +61,7 @@ def render(attributes: Attributes, timbre: timbres.Timbre, duration: float, rng:
     for onset, held, degree, velocity in play(style, bpm, len(out) / voice.SAMPLE_RATE, rng):
         octave, step = divmod(degree or 0, len(scale))
         start = round(onset * voice.GRID) * voice.STEP
-        wav = velocity * voice.note(timbre, 12 * octave + scale[step] + transpose, stretch * held, rng)
+        wav = velocity * voice.note(timbre, 12 * octave + scale[step] + transpose, stretch * held)
         out[start:start + len(wav)] += wav[:len(out) - start]
     return _finish(out[skip:], mood, rng)
 

@@ -11,7 +11,7 @@ def spectrum(wav):
 
 
 def play(semitones=0., duration=2., **changes):
-    return note(Timbre(**{'attack': 1e-4, **changes}), semitones, duration, np.random.default_rng(0))
+    return note(Timbre(**{'attack': 1e-4, **changes}), semitones, duration)
 
 
 def test_partials_lie_and_fall_as_they_should():
