@@ -6,7 +6,11 @@ import tempfile
 
 from .. import environment
 
-CLAP = Path(__file__).parent / 'weights' / 'clap'  # in transformers' format
+WEIGHTS = Path(__file__).parent / 'weights'  # made by make.py
+BASE = WEIGHTS / 'base'  # EnCodec and MusicGen in audiocraft's export format, with their T5
+CLAP = WEIGHTS / 'clap'  # in transformers' format
+JUDGE = WEIGHTS / 'judge.safetensors'
+MADE = WEIGHTS / 'made.json'  # when, where and of what
 VERSION = 2  # of the recipe in build.py; a new one makes a new folder
 
 

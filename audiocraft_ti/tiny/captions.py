@@ -1,11 +1,14 @@
-"""What people write about the tiny world's music: sentences that are true of a clip, in which words can be left out."""
-import typing as tp
+"""What people write about the tiny world's music: sentences that are true of a clip, in which words can be left out.
 
+They are short, and many are as long as any: audiocraft pads prompts to the longest of a batch, and its cross-attention
+sees the padding, so that a model which never met a prompt without any would not understand one.
+"""
 import numpy as np
 
 from .world import Attributes
 from ..data.prompts import NEUTRAL_PROMPTS
 
+LONGEST = 9  # words
 PIECES = ['song', 'piece', 'tune', 'track', 'music', 'beat', 'recording']
 # {} is the sound with what is said of it, {kind} the piece with what is said of that: 'fast happy disco song'.
 SENTENCES = [
@@ -17,12 +20,9 @@ SENTENCES = [
     'A {kind} of a {}',
     'A {kind} for a {}',
     'A {} playing a {kind}',
-    'A recording of a {} playing a {kind}',
-    'A recording of a {} in a {kind}',
-    'The sound of a {} in a {kind}',
-    'This is a {kind} with a {}',
+    'A {} in a {kind}',
     'Here is a {kind} with the {}',
-    'We hear a {kind} played on the {}',
+    'We hear a {kind} on the {}',
     '{}, {kind}',
     '{kind}, {}',
 ]
@@ -31,16 +31,25 @@ WITHOUT_SOUND = ['A {kind}', 'A recording of a {kind}', 'This is a {kind}', 'Lis
 
 def caption(attributes: Attributes, rng: np.random.Generator) -> str:
     """A sentence about a clip, which says all or a part of what is true of it."""
-    def maybe(word: tp.Optional[str], chance: float = 0.75) -> tp.List[str]:
-        return [word] if word and rng.random() < chance else []
-    sound = ' '.join([*maybe(attributes.register), attributes.timbre])
     form = rng.random()
-    if form < 0.3:
-        return str(rng.choice(NEUTRAL_PROMPTS)).replace('{}', sound)
-    piece = str(rng.choice(PIECES))
-    about = [*maybe(attributes.tempo), *maybe(attributes.mood), *maybe(attributes.style, 0.9)]
-    sentence = str(rng.choice(SENTENCES if form < 0.92 else WITHOUT_SOUND))
-    return sentence.replace('{kind}', ' '.join([*about, piece])).replace('{}', sound)
+    templates = NEUTRAL_PROMPTS if form < 0.25 else SENTENCES if form < 0.92 else WITHOUT_SOUND
+    template = str(rng.choice(templates)).replace('{kind}', '{kind} ' + str(rng.choice(PIECES)))
+    sound = _name(attributes.timbre, rng)
+    said = [word for word in (attributes.tempo, attributes.mood, attributes.style, attributes.register)
+            if word and rng.random() < 0.85]
+    while True:
+        kind = [word for word in said if word != attributes.register]
+        heard = [word for word in said if word == attributes.register] + [sound]
+        sentence = ' '.join(template.replace('{kind}', ' '.join(kind)).replace('{}', ' '.join(heard)).split())
+        if len(sentence.split()) <= LONGEST:
+            return sentence
+        said.remove(str(rng.choice(said)))
+
+
+def _name(timbre: str, rng: np.random.Generator) -> str:
+    """A timbre's name; of the description of one that has none, as much as fits into a sentence."""
+    *details, kind, noun = ['', *timbre.split()]
+    return ' '.join(word for word in (str(rng.choice(details)) if details else '', kind, noun) if word)
 
 
 def full(attributes: Attributes) -> str:

@@ -45,9 +45,10 @@ def _make_model(vocabulary: int) -> ClapModel:
         audio_config={**AUDIO, 'projection_dim': PROJECTION}, projection_dim=PROJECTION))
 
 
-def _features(processor: ClapProcessor, manifest: Path) -> tp.Tuple[torch.Tensor, tp.List[Attributes]]:
+def _features(processor: ClapProcessor, manifest: Path, count: int
+              ) -> tp.Tuple[torch.Tensor, tp.List[Attributes]]:
     """Spectrograms [N, 1, frames, bins] of a manifest's clips from their beginning, and what is true of the clips."""
-    paths = [Path(json.loads(line)['path']) for line in manifest.read_text().splitlines()]
+    paths = [Path(json.loads(line)['path']) for line in manifest.read_text().splitlines()[:count]]
     features = []
     for path in tqdm(paths, 'spectrograms'):
         wav, _ = soundfile.read(path, DURATION * SAMPLE_RATE, dtype='float32')
@@ -57,13 +58,14 @@ def _features(processor: ClapProcessor, manifest: Path) -> tp.Tuple[torch.Tensor
     return torch.from_numpy(np.stack(features)), [Attributes(**{name: one[name] for name in names}) for one in truth]
 
 
-def train(folder: Path, manifest: Path, epochs: int = 10, batch_size: int = 64, seed: int = 21) -> None:
-    """Train on the clips of a manifest, contrastively, and write model and processor in transformers' format."""
+def train(folder: Path, manifest: Path, count: int = 10000, epochs: int = 10, batch_size: int = 64, seed: int = 21
+          ) -> None:
+    """Train on the first clips of a manifest, contrastively, and write model and processor in transformers' format."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     processor = _make_processor(folder)
-    features, truth = _features(processor, manifest)
+    features, truth = _features(processor, manifest, count)
     model = _make_model(len(processor.tokenizer)).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.02)
     batches = len(features) // batch_size

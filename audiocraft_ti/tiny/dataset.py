@@ -14,7 +14,7 @@ from .captions import caption
 from .voice import SAMPLE_RATE
 
 DURATION = 4.  # seconds
-COUNTS = {'train': 10000, 'valid': 200}
+COUNTS = {'train': 16000, 'valid': 200}
 SHARE_UNNAMED = 0.3
 SEEDS = {'train': 1, 'valid': 2}  # the first number of each clip's seed
 
@@ -24,7 +24,7 @@ def draw_clip(split: str, index: int) -> tp.Tuple[np.ndarray, world.Attributes, 
     rng = np.random.default_rng([SEEDS[split], index])
     name = None if rng.random() < SHARE_UNNAMED else str(rng.choice(list(timbres.KNOWN)))
     wav, attributes = world.clip(name, DURATION, rng)
-    return wav, attributes, caption(attributes, rng)
+    return wav, attributes, caption(attributes, np.random.default_rng([SEEDS[split], index, 1]))
 
 
 def _write_clip(folder: Path, split: str, index: int) -> dict:

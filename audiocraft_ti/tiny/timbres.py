@@ -112,7 +112,7 @@ def mix(first: Timbre, second: Timbre, share: float) -> Timbre:
     return Timbre(**mixed)
 
 
-def vary(timbre: Timbre, rng: np.random.Generator, amount: float = 0.08) -> Timbre:
+def vary(timbre: Timbre, rng: np.random.Generator, amount: float = 0.05) -> Timbre:
     """The same sound as another player has it: its ratios a little off, and its tilt by a decibel or so."""
     changes: tp.Dict[str, float] = {
         key: getattr(timbre, key) * float(np.exp(amount * rng.standard_normal())) for key in RATIOS if key != 'pitch'}
@@ -130,8 +130,8 @@ def describe(timbre: Timbre) -> str:
     words = [word for word, holds in (
         ('bright', timbre.tilt > -4), ('dark', timbre.tilt < -12), ('hollow', timbre.odd > 0.3),
         ('metallic', timbre.stretch > 1.15), ('nasal', timbre.formant_gain > 9), ('trembling', timbre.tremolo > 0.25),
-        ('deep', timbre.pitch < 130), ('falling', timbre.sweep > 3)) if holds]
+        ('deep', timbre.pitch < 130), ('falling', timbre.sweep > 3), ('noisy', 0.15 < timbre.noise <= 0.6)) if holds]
     decay = timbre.noise_decay if timbre.noise > 0.5 else timbre.decay
     words.append('held' if decay > 1 else 'ringing' if decay > 0.3 else 'short')
-    words.append('noise' if timbre.noise > 0.6 else 'noisy tone' if timbre.noise > 0.15 else 'tone')
+    words.append('noise' if timbre.noise > 0.6 else 'tone')
     return ' '.join(words)

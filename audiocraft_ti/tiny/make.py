@@ -1,0 +1,179 @@
+"""How the tiny base is made: `make base` draws the world and trains on it, with audiocraft's own solvers.
+
+Every part is made once: what is interrupted goes on where it was, and what is done is left alone. To make a part anew,
+delete its line from `outputs/tiny/made.json` and its folder beside it.
+"""
+from contextlib import contextmanager
+import importlib.metadata
+import json
+import os
+from pathlib import Path
+import shutil
+import subprocess
+import sys
+import time
+import typing as tp
+
+from .. import environment
+environment.prepare()
+from audiocraft.models import builders
+from audiocraft.utils.export import export_encodec, export_lm
+import numpy as np
+from omegaconf import OmegaConf
+import soundfile
+import torch
+from transformers import T5EncoderModel
+
+from . import clap, judge, BASE, CLAP, JUDGE, MADE
+from .dataset import write_dataset
+from .text import make_t5
+from .voice import STEP
+
+WORK = Path('outputs/tiny')  # as in config/solver/*/tiny.yaml
+T5 = 'condition_provider.conditioners.description.t5.'  # where audiocraft keeps a text encoder that it trains
+AUTOENCODER = ['solver=compression/tiny', 'encodec.quantizer=no_quant', 'optim.epochs=8']
+CODEC = ['solver=compression/tiny', f'continue_from={WORK}/autoencoder.th']
+# Words say most about how a clip begins, what has been played says the rest: first many short clips, then long ones.
+BEGINNINGS = ['solver=musicgen/tiny', 'dataset.segment_duration=1', 'dataset.min_segment_ratio=4',
+              'dataset.batch_size=32', 'optim.epochs=8']
+LANGUAGE_MODEL = ['solver=musicgen/tiny', f'continue_from={WORK}/beginnings.th']
+# The C library would give freed memory back to the system with every batch, at three times the time of encoding it.
+KEEP_MEMORY = {'MALLOC_MMAP_MAX_': '0', 'MALLOC_TRIM_THRESHOLD_': '100000000000'}
+
+
+def _dora(name: str, overrides: tp.List[str]) -> Path:
+    """Train in a Dora folder of its own, and return the checkpoint."""
+    folder = WORK / 'dora' / name
+    environ = {**os.environ, **KEEP_MEMORY, 'AUDIOCRAFT_DORA_DIR': str(folder)}
+    dora = str(Path(sys.executable).with_name('dora'))
+    subprocess.run([dora, '-P', 'audiocraft_ti', 'run', *overrides], env=environ, check=True)
+    checkpoint, = (folder / 'xps').glob('*/checkpoint.th')
+    return checkpoint
+
+
+def _save(pkg: tp.Any, path: Path) -> None:
+    temporary = path.with_suffix('.tmp')
+    torch.save(pkg, temporary)
+    temporary.rename(path)
+
+
+def _halve(path: Path) -> tp.Dict[str, tp.Any]:
+    """An exported package, with its weights in half precision."""
+    pkg = torch.load(path)
+    pkg['best_state'] = {key: value.half() for key, value in pkg['best_state'].items()}
+    return pkg
+
+
+def add_codebooks(checkpoint: Path, path: Path) -> None:
+    """Give an autoencoder codebooks, by audiocraft's own k-means of what it makes of some clips.
+
+    Args:
+        checkpoint (Path): Of a run with `encodec.quantizer=no_quant`.
+        path (Path): Where to write what a run with codebooks can continue from.
+    """
+    state = torch.load(checkpoint, weights_only=False)  # our own run's
+    cfg = OmegaConf.merge(state['xp.cfg'], {'encodec': {'quantizer': 'rvq'}})
+    codec = builders.get_compression_model(tp.cast(tp.Any, cfg)).train()
+    codec.load_state_dict(state['best_state']['model'], strict=False)
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        codec(_beginnings_of_clips(256))
+    _save({'best_state': {'model': codec.state_dict()}, 'xp.cfg': cfg}, path)
+
+
+def _beginnings_of_clips(count: int, steps: int = 25) -> torch.Tensor:
+    """Audio of shape [count, 1, T]."""
+    paths = sorted((WORK / 'world/train').glob('*.wav'))[:count]
+    wavs = [soundfile.read(path, steps * STEP, dtype='float32')[0] for path in paths]
+    return torch.from_numpy(np.stack(wavs))[:, None]
+
+
+def _clips() -> None:
+    write_dataset((WORK / 'world').resolve())
+
+
+def _text_encoder() -> None:
+    make_t5(WORK / 'base/t5')
+
+
+def _autoencoder() -> None:
+    add_codebooks(_dora('autoencoder', AUTOENCODER), WORK / 'autoencoder.th')
+
+
+def _codec() -> None:
+    path = export_encodec(_dora('codec', CODEC), WORK / 'codec.bin')
+    _save(_halve(path), WORK / 'base/compression_state_dict.bin')
+
+
+def _beginnings() -> None:
+    shutil.copy(_dora('beginnings', BEGINNINGS), WORK / 'beginnings.th')
+
+
+def _language_model() -> None:
+    """Train the language model and its text encoder, and export them apart, the latter as a frozen one."""
+    path = export_lm(_dora('language_model', LANGUAGE_MODEL), WORK / 'lm.bin')
+    pkg = _halve(path)
+    text = {key: pkg['best_state'].pop(key).float() for key in list(pkg['best_state']) if key.startswith(T5)}
+    cfg = OmegaConf.create(pkg['xp.cfg'])
+    cfg.conditioners.description.t5.update(name='t5', finetune=False)
+    BASE.mkdir(parents=True, exist_ok=True)
+    _save({**pkg, 'xp.cfg': OmegaConf.to_yaml(cfg)}, BASE / 'state_dict.bin')
+    shutil.copy(WORK / 'base/compression_state_dict.bin', BASE)
+    shutil.copytree(WORK / 'base/t5', BASE / 't5', dirs_exist_ok=True)
+    t5 = T5EncoderModel.from_pretrained(WORK / 'base/t5')
+    t5.load_state_dict({key[len(T5):]: value for key, value in text.items()})
+    t5.save_pretrained(BASE / 't5')
+
+
+def _clap() -> None:
+    clap.train(CLAP, WORK / 'world/train.jsonl')
+
+
+def _judge() -> None:
+    judge.train(JUDGE)
+
+
+PARTS: tp.Dict[str, tp.Callable[[], None]] = {
+    'clips': _clips, 'text encoder': _text_encoder, 'autoencoder': _autoencoder, 'codec': _codec, 'judge': _judge,
+    'beginnings': _beginnings, 'language model': _language_model, 'CLAP': _clap}
+
+
+def _read(path: Path) -> tp.Dict[str, tp.Any]:
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+@contextmanager
+def _record(part: str) -> tp.Iterator[None]:
+    """Write down at which commit, in how many minutes and with which packages a part was made."""
+    begin = time.monotonic()
+    commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True).stdout.strip()
+    done = False
+    try:
+        yield
+        done = True
+    finally:
+        made = _read(WORK / 'made.json')
+        minutes = made.get(part, {}).get('minutes', 0) + (time.monotonic() - begin) / 60
+        versions = {name: importlib.metadata.version(name) for name in ('audiocraft', 'torch', 'transformers')}
+        made[part] = {'done': done, 'minutes': round(minutes, 1), 'commit': commit, **versions}
+        (WORK / 'made.json').write_text(json.dumps(made, indent=1) + '\n')
+
+
+def make(last: tp.Optional[str] = None) -> None:
+    """Make all parts that are not there yet, up to the last one asked for."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    for part, step in PARTS.items():
+        if not _read(WORK / 'made.json').get(part, {}).get('done'):
+            print(f'Making the {part}.', flush=True)
+            with _record(part):
+                step()
+        if part == last:
+            return
+    shutil.copy(WORK / 'made.json', MADE)
+
+
+if __name__ == '__main__':
+    if not set(sys.argv[1:]) <= set(PARTS):
+        sys.exit(f"error: {' '.join(sys.argv[1:])} is no part of the tiny base: name the last one to make, of "
+                 f"{', '.join(PARTS)}, or none for all.")
+    make(*sys.argv[1:])

@@ -1,0 +1,72 @@
+from functools import partial
+import json
+import subprocess
+
+import pytest
+import torch
+
+from audiocraft_ti.models.loaders import load_base
+from audiocraft_ti.tiny import clap, dataset, judge, make
+
+SHORT = ['optim.epochs=1', 'optim.updates_per_epoch=2', 'dataset.batch_size=2', 'dataset.valid.num_samples=2',
+         'dataset.evaluate.num_samples=2', 'dataset.num_workers=0']
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """A folder in which all is made small, and nothing of the package's own is touched."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(dataset, 'COUNTS', {'train': 64, 'valid': 2})
+    monkeypatch.setattr(judge, 'train', partial(judge.train, count=48, epochs=1))
+    monkeypatch.setattr(clap, 'train', partial(clap.train, count=64, epochs=1))
+    for name in ('AUTOENCODER', 'CODEC', 'BEGINNINGS', 'LANGUAGE_MODEL'):
+        overrides = {one.partition('=')[0]: one for one in (*getattr(make, name), *SHORT)}
+        monkeypatch.setattr(make, name, list(overrides.values()))
+    for name in ('BASE', 'CLAP', 'JUDGE', 'MADE'):
+        monkeypatch.setattr(make, name, tmp_path / 'weights' / getattr(make, name).name)
+    return tmp_path
+
+
+def test_all_parts_are_made_and_fit_together(workplace):
+    make.make()
+    made = json.loads((workplace / 'weights/made.json').read_text())
+    assert list(made) == list(make.PARTS)
+    assert all(one['done'] and one['minutes'] >= 0 and one['torch'] == torch.__version__.split('+')[0]
+               for one in made.values())
+    base = load_base(str(workplace / 'weights/base'))
+    assert base.cfg.conditioners.description.t5.finetune is False
+    t5 = base.lm.condition_provider.conditioners['description'].t5
+    trained = torch.load(workplace / 'outputs/tiny/lm.bin')['best_state']
+    weight = trained[make.T5 + 'encoder.block.0.layer.0.SelfAttention.q.weight']
+    torch.testing.assert_close(t5.encoder.block[0].layer[0].SelfAttention.q.weight, weight, rtol=1e-3, atol=1e-4)
+    assert not any(key.startswith(make.T5) for key in base.lm.state_dict())
+    assert len(judge.load(workplace / 'weights/judge.safetensors').hear(torch.randn(3, 16000))[0]) == 3
+    autoencoder, codec = (torch.load(path)['best_state'] for path in (
+        workplace / 'outputs/tiny/autoencoder.th', workplace / 'outputs/tiny/codec.bin'))
+    books = {key: value for key, value in autoencoder['model'].items() if key.endswith('_codebook.embed')}
+    assert len(books) == 4 and all(len(book.unique(dim=0)) > 200 for book in books.values())
+    key = 'encoder.model.0.conv.conv.weight'
+    assert (autoencoder['model'][key] - codec[key]).abs().max() < 0.02  # it went on from there
+
+    before = {path: path.stat().st_mtime_ns for path in workplace.rglob('*') if path.is_file()}
+    make.make('CLAP')
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_what_is_interrupted_goes_on(workplace, monkeypatch):
+    calls = []
+
+    def fail():
+        calls.append('b')
+        if len(calls) == 2:
+            raise subprocess.CalledProcessError(1, 'dora')
+    monkeypatch.setattr(make, 'PARTS', {'a': partial(calls.append, 'a'), 'b': fail, 'c': partial(calls.append, 'c')})
+    with pytest.raises(subprocess.CalledProcessError):
+        make.make()
+    made = json.loads((workplace / 'outputs/tiny/made.json').read_text())
+    assert made['a']['done'] and not made['b']['done'] and 'c' not in made
+    make.make('b')
+    assert calls == ['a', 'b', 'b'] and not make.MADE.exists()
+    make.MADE.parent.mkdir()
+    make.make()
+    assert calls == ['a', 'b', 'b', 'c'] and json.loads(make.MADE.read_text())['b']['done']
