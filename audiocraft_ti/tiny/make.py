@@ -77,11 +77,14 @@ def add_codebooks(checkpoint: Path, path: Path) -> None:
     codec.load_state_dict(state['best_state']['model'], strict=False)
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
-        codec(_beginnings_of_clips(256))
+        latents = codec.encoder(_beginnings_of_clips(600)).transpose(1, 2).flatten(0, 1)  # [N, D]
+        norms = latents.norm(dim=-1)
+        loud = latents[norms > norms.median()]  # there is more than one way to be silent, and none is worth an entry
+        codec.quantizer(loud[torch.randperm(len(loud))[:6000]].T[None], codec.frame_rate)
     _save({'best_state': {'model': codec.state_dict()}, 'xp.cfg': cfg}, path)
 
 
-def _beginnings_of_clips(count: int, steps: int = 25) -> torch.Tensor:
+def _beginnings_of_clips(count: int, steps: int = 50) -> torch.Tensor:
     """Audio of shape [count, 1, T]."""
     paths = sorted((WORK / 'world/train').glob('*.wav'))[:count]
     wavs = [soundfile.read(path, steps * STEP, dtype='float32')[0] for path in paths]
