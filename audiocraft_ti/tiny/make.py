@@ -37,14 +37,17 @@ CODEC = ['solver=compression/tiny', f'continue_from={WORK}/autoencoder.th']
 BEGINNINGS = ['solver=musicgen/tiny', 'dataset.segment_duration=1', 'dataset.min_segment_ratio=4',
               'dataset.batch_size=32', 'optim.epochs=8']
 LANGUAGE_MODEL = ['solver=musicgen/tiny', f'continue_from={WORK}/beginnings.th']
-# The C library would give freed memory back to the system with every batch, at three times the time of encoding it.
-KEEP_MEMORY = {'MALLOC_MMAP_MAX_': '0', 'MALLOC_TRIM_THRESHOLD_': '100000000000'}
+ENVIRONMENT = {
+    # the C library would give freed memory back to the system with every batch, at three times the time of encoding it
+    'MALLOC_MMAP_MAX_': '0', 'MALLOC_TRIM_THRESHOLD_': '100000000000',
+    'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD': '1',  # audiocraft's checkpoints hold pickled configurations; these are ours
+}
 
 
 def _dora(name: str, overrides: tp.List[str]) -> Path:
     """Train in a Dora folder of its own, and return the checkpoint."""
     folder = WORK / 'dora' / name
-    environ = {**os.environ, **KEEP_MEMORY, 'AUDIOCRAFT_DORA_DIR': str(folder)}
+    environ = {**os.environ, 'AUDIOCRAFT_DORA_DIR': str(folder)}
     dora = str(Path(sys.executable).with_name('dora'))
     subprocess.run([dora, '-P', 'audiocraft_ti', 'run', *overrides], env=environ, check=True)
     checkpoint, = (folder / 'xps').glob('*/checkpoint.th')
@@ -71,7 +74,7 @@ def add_codebooks(checkpoint: Path, path: Path) -> None:
         checkpoint (Path): Of a run with `encodec.quantizer=no_quant`.
         path (Path): Where to write what a run with codebooks can continue from.
     """
-    state = torch.load(checkpoint, weights_only=False)  # our own run's
+    state = torch.load(checkpoint)
     cfg = OmegaConf.merge(state['xp.cfg'], {'encodec': {'quantizer': 'rvq'}})
     codec = builders.get_compression_model(tp.cast(tp.Any, cfg)).train()
     codec.load_state_dict(state['best_state']['model'], strict=False)
@@ -164,6 +167,7 @@ def _record(part: str) -> tp.Iterator[None]:
 
 def make(last: tp.Optional[str] = None) -> None:
     """Make all parts that are not there yet, up to the last one asked for."""
+    os.environ.update(ENVIRONMENT)
     WORK.mkdir(parents=True, exist_ok=True)
     for part, step in PARTS.items():
         if not _read(WORK / 'made.json').get(part, {}).get('done'):

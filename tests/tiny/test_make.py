@@ -16,6 +16,8 @@ SHORT = ['optim.epochs=1', 'optim.updates_per_epoch=2', 'dataset.batch_size=2', 
 def workplace(tmp_path, monkeypatch):
     """A folder in which all is made small, and nothing of the package's own is touched."""
     monkeypatch.chdir(tmp_path)
+    for key in make.ENVIRONMENT:
+        monkeypatch.setenv(key, '')  # what is set meanwhile is then gone afterwards
     monkeypatch.setattr(dataset, 'COUNTS', {'train': 64, 'valid': 2})
     monkeypatch.setattr(judge, 'train', partial(judge.train, count=48, epochs=1))
     monkeypatch.setattr(clap, 'train', partial(clap.train, count=64, epochs=1))
