@@ -140,8 +140,8 @@ def _judge() -> None:
 
 
 PARTS: tp.Dict[str, tp.Callable[[], None]] = {
-    'clips': _clips, 'text encoder': _text_encoder, 'autoencoder': _autoencoder, 'codec': _codec, 'judge': _judge,
-    'beginnings': _beginnings, 'language model': _language_model, 'CLAP': _clap}
+    'clips': _clips, 'text encoder': _text_encoder, 'autoencoder': _autoencoder, 'codec': _codec,
+    'beginnings': _beginnings, 'language model': _language_model, 'judge': _judge, 'CLAP': _clap}
 
 
 def _read(path: Path) -> tp.Dict[str, tp.Any]:
@@ -168,7 +168,8 @@ def _record(part: str) -> tp.Iterator[None]:
 def make(last: tp.Optional[str] = None) -> None:
     """Make all parts that are not there yet, up to the last one asked for."""
     os.environ.update(ENVIRONMENT)
-    WORK.mkdir(parents=True, exist_ok=True)
+    for folder in (WORK, MADE.parent):
+        folder.mkdir(parents=True, exist_ok=True)
     for part, step in PARTS.items():
         if not _read(WORK / 'made.json').get(part, {}).get('done'):
             print(f'Making the {part}.', flush=True)
