@@ -5,8 +5,9 @@ RUN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 AUDIO ?= outputs/recordings
 NAME ?= zither
+WORD ?= $(if $(filter outputs/recordings,$(AUDIO)),guitar)
 
-.PHONY: install demo tests lint constraints clean
+.PHONY: install demo base tests lint constraints clean
 install: $(INSTALLED)
 
 # uv, since only it can override audiocraft's pins. Where it is not at hand, pip brings it into the environment.
@@ -17,11 +18,16 @@ $(INSTALLED): setup.py requirements/overrides.txt requirements/constraints.txt
 		--constraint requirements/constraints.txt --editable '.[dev]'
 	@touch $@
 
-# make demo AUDIO=my/clips NAME=amen learns from recordings of your own.
+# make demo AUDIO=my/clips NAME=amen WORD='drum beat' learns from recordings of your own; the word is one for comparison.
 demo: $(INSTALLED)
 	@test "$(AUDIO)" != outputs/recordings || $(RUN)/python -m audiocraft_ti.tiny.recordings $(AUDIO)
 	@echo "Learning <$(NAME)> from $(AUDIO); it takes some ten seconds to get going."
-	@$(RUN)/dora run solver=musicgen/ti_tiny datasource.folder="$(AUDIO)" concept.name="$(NAME)"
+	@$(RUN)/dora run solver=musicgen/ti_tiny datasource.folder="$(AUDIO)" concept.name="$(NAME)" \
+		$(if $(WORD),concept.class_word="$(WORD)")
+
+# The tiny base's weights, from nothing; they are in the repository, so nobody needs to.
+base: $(INSTALLED)
+	$(RUN)/python -m audiocraft_ti.tiny.make
 
 tests: $(INSTALLED) lint
 	$(RUN)/pytest

@@ -21,7 +21,7 @@ setup(
     python_requires='>=3.10,<3.13',
     packages=[*find_packages(include=['audiocraft_ti', 'audiocraft_ti.*']), *CONFIG],
     package_dir=CONFIG,
-    package_data={name: ['*.yaml'] for name in CONFIG},
+    package_data={**{name: ['*.yaml'] for name in CONFIG}, 'audiocraft_ti.tiny': ['weights/**/*']},
     install_requires=[
         'audiocraft==1.3.0',
         'click',          # spaCy uses it without saying so

@@ -32,13 +32,13 @@ CODEC = {'sample_rate': 32000, 'seanet': {'dimension': 128, 'n_filters': 64, 'ra
 def make_base(folder: Path, scale: str, device: str) -> None:
     """Write an export of the given shape: the tiny base's configuration, with the real sizes."""
     (folder / 't5').mkdir(parents=True)
-    (folder / 't5' / 'spiece.model').write_bytes((tiny.folder() / 't5' / 'spiece.model').read_bytes())
+    (folder / 't5' / 'spiece.model').write_bytes((tiny.BASE / 't5' / 'spiece.model').read_bytes())
     T5EncoderModel(T5Config(**T5_BASE)).save_pretrained(folder / 't5')
     dim, num_heads, num_layers = SCALES[scale]
     lm = {'dim': dim, 'num_heads': num_heads, 'num_layers': num_layers, 'card': 2048}
     for name, build, sizes in (('compression_state_dict.bin', builders.get_compression_model, CODEC),
                                ('state_dict.bin', builders.get_lm_model, {'transformer_lm': lm})):
-        pkg = torch.load(tiny.folder() / name)
+        pkg = torch.load(tiny.BASE / name)
         cfg = OmegaConf.merge(OmegaConf.create(pkg['xp.cfg']), sizes, {'device': device, 'dtype': 'float16'})
         pkg['xp.cfg'] = OmegaConf.to_yaml(cfg)
         if name == 'state_dict.bin':

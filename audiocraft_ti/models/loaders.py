@@ -112,7 +112,7 @@ def _open_export(name: str) -> tp.Tuple[DictConfig, State, tp.Callable[[str], Co
 def _find_export(name: str) -> str:
     """Folder of an export, or the name on the hub."""
     if name == TINY:
-        return str(tiny.folder())
+        return str(tiny.BASE)
     path = Path(name).expanduser()
     missing = [file for file in _EXPORT if not (path / file).is_file()]
     if path.is_dir() and missing:

@@ -76,7 +76,7 @@ def add_codebooks(checkpoint: Path, path: Path) -> None:
     """
     state = torch.load(checkpoint)
     cfg = OmegaConf.merge(state['xp.cfg'], {'encodec': {'quantizer': 'rvq'}})
-    codec = builders.get_compression_model(tp.cast(tp.Any, cfg)).train()
+    codec: tp.Any = builders.get_compression_model(tp.cast(tp.Any, cfg)).train()
     codec.load_state_dict(state['best_state']['model'], strict=False)
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)

@@ -21,7 +21,7 @@ def loss_of(model, text):
 
 
 def test_the_bank_is_all_that_upstream_sees(model):
-    assert {name: list(p.shape) for name, p in model.named_parameters()} == {'bank.vectors.<amen>': [10, 64]}
+    assert {name: list(p.shape) for name, p in model.named_parameters()} == {'bank.vectors.<amen>': [10, 128]}
     assert list(model.state_dict()) == ['bank.vectors.<amen>']
     assert [name for name, p in model.lm.named_parameters() if p.requires_grad] == [
         'condition_provider.conditioners.description.bank.vectors.<amen>']

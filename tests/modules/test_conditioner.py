@@ -16,7 +16,7 @@ PLAIN = ['A recording of a guitar', None, 'a < b > c, disco']
 @pytest.fixture
 def upstream():
     torch.manual_seed(0)
-    name = register_t5(tiny.folder() / 't5')
+    name = register_t5(tiny.BASE / 't5')
     return T5Conditioner(name, output_dim=32, finetune=False, device='cpu').eval()
 
 

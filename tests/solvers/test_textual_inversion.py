@@ -33,7 +33,7 @@ def test_training_changes_ten_vectors_and_not_a_bit_of_the_base(solver):  # P1, 
     assert (solver.vectors != vectors).all()
     trainable = [p for p in [*solver.base.lm.parameters(), *solver.base.codec.parameters(),
                              *solver.model.conditioner.t5.parameters(), *solver.model.parameters()] if p.requires_grad]
-    assert {id(p) for p in trainable} == {id(solver.vectors)} and list(solver.vectors.shape) == [10, 64]
+    assert {id(p) for p in trainable} == {id(solver.vectors)} and list(solver.vectors.shape) == [10, 128]
     groups = solver.optimizer.param_groups
     assert [id(p) for group in groups for p in group['params']] == [id(solver.vectors)]
 
@@ -58,7 +58,7 @@ def test_the_loss_is_the_mean_cross_entropy_of_delayed_codebooks(solver):  # P7
     B, K, T = codes.shape
     lm = solver.base.lm.double()
     solver.model.conditioner.t5.double()
-    special = 64
+    special = 256
     sequence = torch.full((B, K, T + 1), special)  # the first step asks for everything, with nothing known
     for k in range(K):
         sequence[:, k, k + 1:] = codes[:, k, :T - k]
@@ -67,7 +67,7 @@ def test_the_loss_is_the_mean_cross_entropy_of_delayed_codebooks(solver):  # P7
     logits = lm(sequence, [], lm.condition_provider(tokenized))  # [B, K, T + 1, card]
     losses = []
     for k in range(K):
-        predicted = logits[:, k, k:T].reshape(-1, 64)  # step s + k predicts the code of time s
+        predicted = logits[:, k, k:T].reshape(-1, 256)  # step s + k predicts the code of time s
         losses.append(torch.nn.functional.cross_entropy(predicted, codes[:, k, :T - k].reshape(-1)))
     assert ce.item() == pytest.approx(torch.stack(losses).mean().item(), abs=1e-5)
 
@@ -88,9 +88,8 @@ def test_crops_and_prompts_of_a_batch(solver):  # P5, P8
 
 
 def test_no_dropout_of_the_base_touches_a_prompt(solver):
-    """The base's own settings drop words and conditions in training; here every update sees every placeholder."""
-    assert solver.base.cfg.conditioners.description.t5.word_dropout == 0.3
-    assert solver.base.cfg.classifier_free_guidance.training_dropout == 0.3
+    """The base's own settings drop conditions in training; here every update sees every placeholder."""
+    assert solver.base.cfg.classifier_free_guidance.training_dropout > 0
     solver.model.train()
     batch = next(iter(solver.dataloaders['train']))
     tokenize = solver.model.condition_provider.tokenize
