@@ -1,0 +1,42 @@
+"""The bars that docs/TINY.md says are met, on fewer clips than benchmarks/tiny_world.py has; the seeds are fixed."""
+import pytest
+import torch
+
+from benchmarks import tiny_world
+
+
+@pytest.fixture(scope='module')
+def world(base):
+    torch.manual_seed(0)
+    return tiny_world.World(base)
+
+
+def check(results, least=None):
+    """Every line of a table meets its bar, or a lower one where few clips make it uncertain."""
+    for result in results:
+        assert result.ok or least is not None and result.value >= least, result.row()
+
+
+def test_a_rate_and_its_interval():
+    result = tiny_world.rate('hits', [True] * 8 + [False] * 2, 0.8)  # Wilson (1927): (0.490, 0.943)
+    assert result.value == 0.8 and result.ok and result.spread == '0.49 to 0.94, n = 10'
+    assert tiny_world.Result('size', 16, 15, at_most=True).ok is False
+
+
+def test_the_judge_hears_styles(world):
+    results = tiny_world.judge_results(world, 140)
+    check([result for result in results if 'style' in result.what], least=0.88)
+
+
+def test_songs_have_the_timbre_that_was_asked_for(world, monkeypatch):
+    monkeypatch.setattr(tiny_world, 'STYLES', ['drone', 'disco', 'waltz'])
+    timbre, style = tiny_world.song_results(world)
+    check([timbre], least=0.7)
+
+
+def test_words_are_listened_to(world):
+    check(tiny_world.word_results(world, ['organ', 'guitar', 'kick', 'cymbal', 'bell'], per=8))
+
+
+def test_it_is_small_and_fast():
+    check(tiny_world.cost_results())
