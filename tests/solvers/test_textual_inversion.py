@@ -43,7 +43,7 @@ def test_the_optimizer_is_the_papers(solver):  # P10, P13, P14
     rows = solver.model.conditioner.t5.get_input_embeddings().weight[:solver.model.bank.first_id].double()
     assert isinstance(solver.optimizer, torch.optim.AdamW)
     assert group['betas'] == (0.9, 0.999) and group['weight_decay'] == 0
-    assert group['lr'] == pytest.approx(0.2 * rows.square().mean().sqrt().item())
+    assert group['lr'] == pytest.approx(0.05 * rows.square().mean().sqrt().item())
     assert solver.ema.decay == 0.95
 
 
