@@ -16,7 +16,6 @@ import tempfile
 import time
 import typing as tp
 
-import soundfile
 import torch
 from torch.nn import functional as F
 from tqdm import tqdm
@@ -31,6 +30,7 @@ from audiocraft_ti.evaluation.embedders import ClapEmbedder
 from audiocraft_ti.models.concept_lm import ConceptLM
 from audiocraft_ti.models.loaders import BaseModel, load_base
 from audiocraft_ti.tiny import captions, judge as judges, timbres
+from audiocraft_ti.tiny.recordings import write_recordings
 from audiocraft_ti.tiny.styles import STYLES
 from audiocraft_ti.tiny.voice import SAMPLE_RATE
 
@@ -147,17 +147,14 @@ def word_results(world: World, names: tp.Sequence[str] = tuple(timbres.KNOWN), p
                    f'lead {lead.min():.3f} to {lead.max():.3f}, median {lead.median():.3f} nats')]
 
 
-def learn(name: str, word: str, folder: Path, overrides: tp.Sequence[str] = ()) -> Path:
-    """Learn a timbre of the world as a new word, from twelve clips; the concept's file."""
-    wavs, _ = judges.draw_clips(SEED + 2, 12, [name])
+def learn(name: str, word: str, folder: Path) -> Path:
+    """Learn a timbre of the world as a new word, from twelve recordings; the concept's file."""
     clips = folder / 'clips' / name
-    clips.mkdir(parents=True)
-    for index, wav in enumerate(wavs):
-        soundfile.write(clips / f'{index}.wav', wav, SAMPLE_RATE)
+    write_recordings(clips, name, count=12)
     dora = str(Path(sys.executable).with_name('dora'))
     runs = folder / 'runs' / name
     subprocess.run([dora, '-P', 'audiocraft_ti', 'run', 'solver=musicgen/ti_tiny', f'datasource.folder={clips}',
-                    f'concept.name={word}', *overrides], check=True, capture_output=True,
+                    f'concept.name={word}'], check=True, capture_output=True,
                    env={**os.environ, 'AUDIOCRAFT_DORA_DIR': str(runs)})
     path, = runs.glob('xps/*/concept.safetensors')
     return path
@@ -165,11 +162,11 @@ def learn(name: str, word: str, folder: Path, overrides: tp.Sequence[str] = ()) 
 
 class Concepts:
     """Timbres learned as new words, in the tiny base's vocabulary."""
-    def __init__(self, world: World, names: tp.Sequence[str], folder: Path, overrides: tp.Sequence[str] = ()) -> None:
-        self.world, self.names = world, list(names)
+    def __init__(self, world: World, names: tp.Sequence[str], folder: Path) -> None:
+        self.world = world
         self.model = ConceptLM(world.base.lm)
-        for name in tqdm(self.names, 'learning'):
-            path = learn(name, f'my-{name}', folder, overrides)
+        for name in tqdm(names, 'learning'):
+            path = learn(name, f'my-{name}', folder)
             self.model.conditioner.add(f'my-{name}', Concept.load(path).vectors)
         self.model.eval()
 
@@ -184,8 +181,7 @@ class Concepts:
 
 
 def concept_results(world: World, folder: Path, known: tp.Sequence[str] = tuple(RELEARNED),
-                    kept_out: tp.Sequence[str] = tuple(timbres.KEPT_OUT), per: int = 20,
-                    overrides: tp.Sequence[str] = ()) -> tp.List[Result]:
+                    kept_out: tp.Sequence[str] = tuple(timbres.KEPT_OUT), per: int = 20) -> tp.List[Result]:
     """Known words learned anew, and sounds that no word stands for."""
     words = list(timbres.KNOWN)
     codes = {name: world.encode(judges.draw_clips(SEED + 3, per, [name])[0]) for name in [*known, *kept_out]}
@@ -193,7 +189,7 @@ def concept_results(world: World, folder: Path, known: tp.Sequence[str] = tuple(
     by_word = {name: {word: world.losses(codes[name], NEUTRAL.format(word)).mean().item()
                       for word in ([name] if name in known else words)} for name in tqdm(codes, 'words')}
     plain = {name: world.generate([f'A disco song with a {name}'] * per) for name in known}
-    concepts = Concepts(world, list(codes), folder, overrides)
+    concepts = Concepts(world, list(codes), folder)
     learned = {name: concepts.losses(name, codes[name]) for name in codes}
     closures = torch.tensor([(nothing[name] - learned[name]) / (nothing[name] - by_word[name][name])
                              for name in known])

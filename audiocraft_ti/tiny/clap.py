@@ -45,8 +45,7 @@ def _make_model(vocabulary: int) -> ClapModel:
         audio_config={**AUDIO, 'projection_dim': PROJECTION}, projection_dim=PROJECTION))
 
 
-def _features(processor: ClapProcessor, manifest: Path, count: int
-              ) -> tp.Tuple[torch.Tensor, tp.List[Attributes]]:
+def _features(processor: ClapProcessor, manifest: Path, count: int) -> tp.Tuple[torch.Tensor, tp.List[Attributes]]:
     """Spectrograms [N, 1, frames, bins] of a manifest's clips from their beginning, and what is true of the clips."""
     paths = [Path(json.loads(line)['path']) for line in manifest.read_text().splitlines()[:count]]
     features = []

@@ -119,7 +119,7 @@ def _language_model() -> None:
     """Train the language model and its text encoder, and export them apart, the latter as a frozen one."""
     path = export_lm(_dora('language_model', LANGUAGE_MODEL), WORK / 'lm.bin')
     pkg = _halve(path)
-    text = {key: pkg['best_state'].pop(key).float() for key in list(pkg['best_state']) if key.startswith(T5)}
+    text = {key: pkg['best_state'].pop(key) for key in list(pkg['best_state']) if key.startswith(T5)}
     cfg = OmegaConf.create(pkg['xp.cfg'])
     cfg.conditioners.description.t5.update(name='t5', finetune=False)
     BASE.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,12 @@
 import json
+import shutil
 
 import numpy as np
+from omegaconf import OmegaConf
 import pytest
 import torch
 
+from audiocraft_ti import tiny
 from audiocraft_ti.data.dataset import describe
 from audiocraft_ti.errors import UserError
 from audiocraft_ti.hashes import tensors_hash
@@ -87,9 +90,16 @@ def test_crops_and_prompts_of_a_batch(solver):  # P5, P8
     assert all('<amen>' in info.description for info in infos)
 
 
-def test_no_dropout_of_the_base_touches_a_prompt(solver):
-    """The base's own settings drop conditions in training; here every update sees every placeholder."""
-    assert solver.base.cfg.classifier_free_guidance.training_dropout > 0
+def test_no_dropout_of_the_base_touches_a_prompt(make_solver, recordings, tmp_path):
+    """The base's own settings drop words and conditions in training; here every update sees every placeholder."""
+    export = shutil.copytree(tiny.BASE, tmp_path / 'export')
+    pkg = torch.load(export / 'state_dict.bin')
+    cfg = OmegaConf.create(pkg['xp.cfg'])
+    cfg.conditioners.description.t5.word_dropout = cfg.classifier_free_guidance.training_dropout = 0.3  # as MusicGen's
+    torch.save({**pkg, 'xp.cfg': OmegaConf.to_yaml(cfg)}, export / 'state_dict.bin')
+    solver = make_solver(f'continue_from={export}', f'datasource.folder={recordings}', *SHORT)
+    assert solver.base.cfg.conditioners.description.t5.word_dropout == 0.3
+    assert solver.base.cfg.classifier_free_guidance.training_dropout == 0.3
     solver.model.train()
     batch = next(iter(solver.dataloaders['train']))
     tokenize = solver.model.condition_provider.tokenize
