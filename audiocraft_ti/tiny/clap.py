@@ -13,9 +13,8 @@ from transformers import ClapConfig, ClapFeatureExtractor, ClapModel, ClapProces
 from .captions import caption, full
 from .text import sentences
 from .voice import SAMPLE_RATE
-from .world import Attributes
+from .world import Attributes, DURATION
 
-DURATION = 4  # seconds
 HOP = 256
 PROJECTION = 64
 TEXT = {'hidden_size': 64, 'num_hidden_layers': 2, 'num_attention_heads': 4, 'intermediate_size': 128,
@@ -32,7 +31,7 @@ def _make_processor(folder: Path) -> ClapProcessor:
                                   special_tokens=['<s>', '<pad>', '</s>', '<unk>', '<mask>'])
     tokenizer.save_model(str(folder))
     extractor = ClapFeatureExtractor(
-        feature_size=AUDIO['num_mel_bins'], sampling_rate=SAMPLE_RATE, hop_length=HOP, max_length_s=DURATION,
+        feature_size=AUDIO['num_mel_bins'], sampling_rate=SAMPLE_RATE, hop_length=HOP, max_length_s=int(DURATION),
         fft_window_size=512, frequency_min=40, frequency_max=SAMPLE_RATE // 2, truncation='rand_trunc')
     processor = ClapProcessor(extractor, RobertaTokenizer(str(folder / 'vocab.json'), str(folder / 'merges.txt')))
     processor.save_pretrained(folder)
@@ -50,7 +49,7 @@ def _features(processor: ClapProcessor, manifest: Path, count: int) -> tp.Tuple[
     paths = [Path(json.loads(line)['path']) for line in manifest.read_text().splitlines()[:count]]
     features = []
     for path in tqdm(paths, 'spectrograms'):
-        wav, _ = soundfile.read(path, DURATION * SAMPLE_RATE, dtype='float32')
+        wav, _ = soundfile.read(path, int(DURATION * SAMPLE_RATE), dtype='float32')
         features.append(processor.feature_extractor(wav, sampling_rate=SAMPLE_RATE)['input_features'][0])
     truth = [json.loads(path.with_suffix('.json').read_text()) for path in paths]
     names = Attributes.__dataclass_fields__

@@ -13,7 +13,6 @@ from . import timbres, world
 from .captions import caption
 from .voice import SAMPLE_RATE
 
-DURATION = 4.  # seconds
 COUNTS = {'train': 16000, 'valid': 200}
 SHARE_UNNAMED = 0.3
 SEEDS = {'train': 1, 'valid': 2}  # the first number of each clip's seed
@@ -23,7 +22,7 @@ def draw_clip(split: str, index: int) -> tp.Tuple[np.ndarray, world.Attributes, 
     """The clip of a split with that index: samples of shape [T], its attributes and its caption."""
     rng = np.random.default_rng([SEEDS[split], index])
     name = None if rng.random() < SHARE_UNNAMED else str(rng.choice(list(timbres.KNOWN)))
-    wav, attributes = world.clip(name, DURATION, rng)
+    wav, attributes = world.clip(name, world.DURATION, rng)
     return wav, attributes, caption(attributes, np.random.default_rng([SEEDS[split], index, 1]))
 
 
@@ -32,7 +31,7 @@ def _write_clip(folder: Path, split: str, index: int) -> dict:
     path = folder / split / f'{index:05}.wav'
     soundfile.write(path, wav, SAMPLE_RATE)
     path.with_suffix('.json').write_text(json.dumps({**vars(attributes), 'description': text}))
-    return {'path': str(path), 'duration': DURATION, 'sample_rate': SAMPLE_RATE, 'amplitude': None, 'weight': None,
+    return {'path': str(path), 'duration': world.DURATION, 'sample_rate': SAMPLE_RATE, 'amplitude': None, 'weight': None,
             'info_path': None}
 
 

@@ -20,7 +20,6 @@ from .voice import SAMPLE_RATE
 
 TIMBRES = list(timbres.NAMED)
 STYLE_NAMES = list(STYLES)
-DURATION = 4.  # seconds
 BINS = 64  # of the mel spectrogram
 HOP = 256
 FLOOR = 0.1  # of the spectrogram's power, 50 dB below a full-scale tone
@@ -79,7 +78,7 @@ def load(path: Path) -> Judge:
 
 def _draw(args: tp.Tuple[int, int, str]) -> tp.Tuple[np.ndarray, world.Attributes]:
     seed, index, name = args
-    return world.clip(name, DURATION, np.random.default_rng([seed, index]))
+    return world.clip(name, world.DURATION, np.random.default_rng([seed, index]))
 
 
 def draw_clips(seed: int, count: int, names: tp.Sequence[str] = TIMBRES

@@ -35,7 +35,7 @@ AUTOENCODER = ['solver=compression/tiny', 'encodec.quantizer=no_quant', 'optim.e
 CODEC = ['solver=compression/tiny', f'continue_from={WORK}/autoencoder.th']
 # Words say most about how a clip begins, what has been played says the rest: first many short clips, then long ones.
 BEGINNINGS = ['solver=musicgen/tiny', 'dataset.segment_duration=1', 'dataset.min_segment_ratio=4',
-              'dataset.batch_size=32', 'optim.epochs=8']
+              'dataset.batch_size=32', 'optim.epochs=5']
 LANGUAGE_MODEL = ['solver=musicgen/tiny', f'continue_from={WORK}/beginnings.th']
 ENVIRONMENT = {
     # the C library would give freed memory back to the system with every batch, at three times the time of encoding it

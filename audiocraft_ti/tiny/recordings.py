@@ -8,12 +8,10 @@ import numpy as np
 from . import world
 from .voice import SAMPLE_RATE
 
-DURATION = 4.  # seconds
-
 
 def recording(timbre: str = 'zither', index: int = 0) -> np.ndarray:
     """A piece of music with one sound, samples of shape [T] at 16 kHz."""
-    return world.clip(timbre, DURATION, np.random.default_rng([0, index]))[0]
+    return world.clip(timbre, world.DURATION, np.random.default_rng([0, index]))[0]
 
 
 def write_recordings(folder: tp.Union[str, Path], timbre: str = 'zither', count: int = 10) -> None:

@@ -18,7 +18,7 @@ class Style:
     """A bar that repeats.
 
     Args:
-        bpm (float): Beats a minute.
+        bpm (float): Beats a minute, or nearly: a sixteenth lasts a whole number of codec steps.
         beats (int): Beats a bar.
         notes (list of Note): What is played in it.
     """
@@ -50,16 +50,15 @@ STYLES = {
 }
 
 
-def play(style: Style, bpm: float, duration: float, rng: np.random.Generator) -> tp.Iterator[Note]:
+def play(style: Style, beat: float, duration: float, rng: np.random.Generator) -> tp.Iterator[Note]:
     """The notes of a piece, onsets and lengths in seconds, every degree settled.
 
     Args:
         style (Style): Its style.
-        bpm (float): Beats a minute.
+        beat (float): Length of a beat, seconds.
         duration (float): Of the piece, seconds.
         rng (np.random.Generator): Draws the degrees that the style leaves open.
     """
-    beat = 60 / bpm
     for bar in range(int(np.ceil(duration / (style.beats * beat)))):
         root = int(rng.choice([0, 0, 0, 1, -2]))
         for onset, length, degree, velocity in style.notes:

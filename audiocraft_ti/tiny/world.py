@@ -7,6 +7,7 @@ import numpy as np
 from . import timbres, voice
 from .styles import STYLES, play
 
+DURATION = 4.  # of a clip, seconds
 TEMPOS = {'slow': 0.8, 'fast': 1.25}
 REGISTERS = {'low': -12, 'high': 12}  # semitones
 MOODS = ['happy', 'sad', 'dreamy', 'angry']
@@ -48,17 +49,18 @@ def render(attributes: Attributes, timbre: timbres.Timbre, duration: float, rng:
         duration (float): In seconds.
         rng (np.random.Generator): Draws all that the attributes leave open.
     Returns:
-        np.ndarray: Samples at 16 kHz of shape [T], from somewhere within the piece.
+        np.ndarray: Samples at 16 kHz of shape [T], from one of the beats of a bar.
     """
     style, mood = STYLES[attributes.style], attributes.mood
-    bpm = style.bpm * TEMPOS.get(attributes.tempo or '', 1.) * rng.uniform(0.97, 1.03)
-    skip = int(rng.integers(int(style.beats * 60 / bpm * voice.GRID))) * voice.STEP  # samples, in whole codec steps
+    sixteenth = round(voice.GRID * 15 / (style.bpm * TEMPOS.get(attributes.tempo or '', 1.)))  # steps of the codec
+    beat = 4 * sixteenth / voice.GRID  # seconds
     length = int(duration * voice.SAMPLE_RATE)
+    skip = int(rng.integers(style.beats)) * 4 * sixteenth * voice.STEP  # samples
     out = np.zeros(skip + length)
     transpose = REGISTERS.get(attributes.register or '', 0) + int(rng.integers(-3, 4))
     scale = MINOR if mood == 'sad' else MAJOR if mood == 'happy' else [MAJOR, MINOR][rng.integers(2)]
     stretch = {'happy': 0.5, 'sad': 1.25}.get(mood or '', 1.)
-    for onset, held, degree, velocity in play(style, bpm, len(out) / voice.SAMPLE_RATE, rng):
+    for onset, held, degree, velocity in play(style, beat, len(out) / voice.SAMPLE_RATE, rng):
         octave, step = divmod(degree or 0, len(scale))
         start = round(onset * voice.GRID) * voice.STEP
         wav = velocity * voice.note(timbre, 12 * octave + scale[step] + transpose, stretch * held)
