@@ -4,8 +4,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / 'audiocraft_ti'
 # A room imports from those before it, and from itself.
-ROOMS = ['errors', 'environment', 'hashes', 'rng', 'concept', 'data', 'modules', 'tiny', 'models', 'evaluation',
-         'solvers', 'train']
+ROOMS = ['errors', 'environment', 'hashes', 'rng', 'concept', 'data', 'modules', 'optim', 'tiny', 'models',
+         'evaluation', 'solvers', 'train']
 
 
 def imported_rooms(path: Path):

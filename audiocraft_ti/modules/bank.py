@@ -6,7 +6,6 @@ from torch import nn
 
 from .. import concept
 from ..errors import UserError
-from ..rng import generator
 
 
 class ConceptBank(nn.Module):
@@ -72,24 +71,3 @@ class ConceptBank(nn.Module):
         rows = torch.cat(list(self.vectors.values())).to(embeds)  # [N, D]
         placed = rows[(ids - self.first_id).clamp(min=0)]  # [B, T, D]
         return torch.where(is_concept[..., None], placed, embeds)
-
-
-def gaussian_init(rows: torch.Tensor, num_vectors: int, seed: int) -> torch.Tensor:
-    """Draw vectors from the multivariate Gaussian that has the mean and covariance of the given rows (P3).
-
-    v = mu + L z, with z standard normal and L L^T the covariance, full and not just its diagonal, computed in float64.
-
-    Args:
-        rows (torch.Tensor): Embeddings of the tokenizer's real tokens, of shape [N, D].
-        num_vectors (int): Number of vectors to draw, V.
-        seed (int): Seed of the draw.
-    Returns:
-        torch.Tensor: Vectors of shape [V, D], float32.
-    """
-    N, D = rows.shape
-    rows = rows.detach().to('cpu', torch.float64)
-    covariance = torch.cov(rows.T)  # [D, D]
-    jitter = 1e-6 * covariance.diagonal().mean()
-    factor = torch.linalg.cholesky(covariance + jitter * torch.eye(D, dtype=rows.dtype))
-    noise = torch.randn(num_vectors, D, generator=generator(seed), dtype=rows.dtype)
-    return (rows.mean(dim=0) + noise @ factor.T).float()

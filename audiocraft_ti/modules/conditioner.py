@@ -78,6 +78,10 @@ class ConceptConditioner(TextConditioner):
         ids = self.tokenizer.convert_tokens_to_ids(new_tokens)
         assert ids == list(range(next_id, next_id + len(vectors))), f"tokenizer gave ids {ids} from {next_id} on"
 
+    def word_ids(self, text: str) -> tp.List[int]:
+        """Ids of the tokens of a few words."""
+        return self.tokenizer(text, add_special_tokens=False)['input_ids']
+
     def expand(self, prompt: str) -> str:
         """Write a prompt's placeholders out as tokens.
 

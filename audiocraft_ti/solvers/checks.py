@@ -5,6 +5,7 @@ import torch
 from ..concept import check_name
 from ..data.prompts import load_prompts
 from ..errors import UserError
+from ..modules.init import INITS
 
 _POSITIVE = ('concept.num_vectors', 'dataset.segment_duration', 'dataset.batch_size', 'dataset.valid.num_samples',
              'optim.epochs', 'optim.updates_per_epoch', 'optim.lr')
@@ -29,6 +30,10 @@ def check_config(cfg: DictConfig) -> DictConfig:
             raise UserError(f"{key}={value} must be a number above zero.")
     if not 0 < cfg.concept.sample_ratio <= 1:
         raise UserError(f"concept.sample_ratio={cfg.concept.sample_ratio} must be above 0 and at most 1.")
+    if cfg.concept.init not in INITS:
+        raise UserError(f"concept.init={cfg.concept.init} is no initialisation: choose one of {', '.join(INITS)}.")
+    if cfg.concept.init == 'token' and not (cfg.concept.init_word or cfg.concept.class_word):
+        raise UserError("concept.init=token starts from a word: add concept.init_word=...")
     for kind, prompt in cfg.generate.prompts.items():
         load_prompts([prompt], f'generate.prompts.{kind}')
     if str(cfg.device).startswith('cuda') and not torch.cuda.is_available():

@@ -31,12 +31,15 @@ from ..errors import UserError
 from ..hashes import tensors_hash
 from ..models.concept_lm import ConceptLM
 from ..models.loaders import CONCEPT_SOLVER, find_base, load_base
-from ..modules.bank import gaussian_init
+from ..modules.init import initial_vectors
+from ..modules.orthogonality import orthogonality
+from ..optim.l1_decay import L1Decay
 from ..rng import generator
+from .builders import get_lr_scheduler
 from .checks import check_config
 from .verdict import gap_closure, REFERENCES, verdict
 
-_TRAIN, _VALID, _GENERATE = range(3)  # which draws of random numbers a stage takes
+_TRAIN, _VALID, _GENERATE, _ROWS = range(4)  # which draws of random numbers a stage takes
 
 
 class TextualInversionSolver(MusicGenSolver):
@@ -108,12 +111,13 @@ class TextualInversionSolver(MusicGenSolver):
         if self.base.lm.fuser.fuse2cond['prepend']:
             self.logger.warning("This base model prepends its conditions to the audio tokens, which the paper found "
                                 "to leave a concept without effect (section 2): prefer one without melody or style.")
-        self.model.conditioner.add(cfg.name, gaussian_init(self._rows, cfg.num_vectors, self.cfg.seed))
+        self.model.conditioner.add(cfg.name, self._initial_vectors())
         self._log_sizes()
         self.register_ema('model')
         optim = OmegaConf.merge(self.cfg.optim, {'lr': self._learning_rate()})
         self.optimizer = builders.get_optimizer(self.model.parameters(), tp.cast(DictConfig, optim))
-        self.lr_scheduler = builders.get_lr_scheduler(self.optimizer, self.cfg.schedule, self.total_updates)
+        self.optimizer.register_step_post_hook(L1Decay(self.cfg.optim.l1_decay))
+        self.lr_scheduler = get_lr_scheduler(self.optimizer, self.cfg.schedule, self.total_updates)
         self.best_state.dtype = None  # upstream would keep the best vectors in the type of autocast
         self.register_stateful('model', 'optimizer', 'lr_scheduler')
         self.register_best_state('model')
@@ -127,6 +131,12 @@ class TextualInversionSolver(MusicGenSolver):
     def _rows(self) -> torch.Tensor:
         """Embeddings of the tokenizer's real tokens, [N, D]; the matrix may have more rows than there are tokens."""
         return self.model.conditioner.t5.get_input_embeddings().weight[:self.model.bank.first_id]
+
+    def _initial_vectors(self) -> torch.Tensor:
+        cfg, rows = self.cfg.concept, self._rows
+        if cfg.init == 'token':
+            rows = rows[self.model.conditioner.word_ids(cfg.init_word or cfg.class_word)]
+        return initial_vectors(cfg.init, rows, cfg.num_vectors, self.cfg.seed)
 
     @cached_property
     def _embedding_hash(self) -> str:
@@ -228,10 +238,21 @@ class TextualInversionSolver(MusicGenSolver):
         """One update, or one held-out batch; placeholders are drawn afresh, in a way that follows from the index."""
         update = (self.epoch - 1) * self.train_updates_per_epoch + idx if self.is_training else idx
         self._seed_draws(_TRAIN if self.is_training else _VALID, update)
+        if self.is_training:
+            metrics['orthogonality'] = self._repel(update)
         metrics = super().run_step(idx, batch, metrics)
         if self.is_training:
             metrics['vector_norm'] = self.vectors.norm(dim=-1).mean()
         return {key: value.detach() if isinstance(value, torch.Tensor) else value for key, value in metrics.items()}
+
+    def _repel(self, update: int) -> torch.Tensor:
+        """Add the gradient of the orthogonality term to the vectors', which the loss's will follow (P17)."""
+        cfg = self.cfg.concept.orthogonality
+        drawn = torch.randint(len(self._rows), (cfg.num_samples,), generator=generator(self.cfg.seed, _ROWS, update))
+        term = orthogonality(self.vectors, self._rows[drawn.to(self._rows.device)])
+        loss = cfg.weight * term
+        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+        return term
 
     def _seed_draws(self, stage: int, index: int) -> None:
         self.model.conditioner.generator = generator(self.cfg.seed, stage, index, flashy.distrib.rank())

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from audiocraft_ti.errors import UserError
-from audiocraft_ti.modules.bank import ConceptBank, gaussian_init
+from audiocraft_ti.modules.bank import ConceptBank
 
 D = 6
 
@@ -79,18 +79,3 @@ def test_does_not_alias_what_it_was_given():
     bank.add('a', vectors)
     bank['a'].data += 1
     assert not vectors.any()
-
-
-def test_gaussian_has_the_rows_mean_and_full_covariance():  # P3
-    mixing = torch.tensor([[2., 0., 0.], [1.5, 0.5, 0.], [-1., 0.3, 0.1]])
-    rows = torch.randn(5000, 3, generator=torch.Generator().manual_seed(0)) @ mixing.T + torch.tensor([1., -2., 3.])
-    drawn = gaussian_init(rows, 200_000, seed=1)
-    assert drawn.shape == (200_000, 3) and drawn.dtype == torch.float32
-    assert torch.allclose(drawn.mean(0), rows.mean(0), atol=0.03)
-    assert torch.allclose(torch.cov(drawn.T), torch.cov(rows.T), atol=0.06)
-
-
-def test_gaussian_follows_its_seed():
-    rows = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(gaussian_init(rows, 4, 1), gaussian_init(rows, 4, 1))
-    assert not torch.equal(gaussian_init(rows, 4, 1), gaussian_init(rows, 4, 2))

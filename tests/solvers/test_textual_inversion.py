@@ -11,9 +11,11 @@ from audiocraft_ti.data.dataset import describe
 from audiocraft_ti.errors import UserError
 from audiocraft_ti.hashes import tensors_hash
 from audiocraft_ti.models.loaders import load_base
+from audiocraft_ti.modules.init import initial_vectors
+from audiocraft_ti.rng import generator
 
 SHORT = ('optim.epochs=2', 'optim.updates_per_epoch=3', 'dataset.batch_size=4', 'dataset.valid.num_samples=8',
-         'generate.duration=1', 'generate.num_samples=1')
+         'generate.duration=1', 'generate.num_samples=1', 'schedule.warmup_exponential.warmup=0')
 
 
 @pytest.fixture
@@ -46,8 +48,65 @@ def test_the_optimizer_is_the_papers(solver):  # P10, P13, P14
     rows = solver.model.conditioner.t5.get_input_embeddings().weight[:solver.model.bank.first_id].double()
     assert isinstance(solver.optimizer, torch.optim.AdamW)
     assert group['betas'] == (0.9, 0.999) and group['weight_decay'] == 0
-    assert group['lr'] == pytest.approx(0.05 * rows.square().mean().sqrt().item())
+    assert group['initial_lr'] == pytest.approx(0.05 * rows.square().mean().sqrt().item())
     assert solver.ema.decay == 0.95
+
+
+def after_one_update(make_solver, recordings, *overrides):
+    solver = make_solver(f'datasource.folder={recordings}', *SHORT, *overrides)
+    solver._current_stage = 'train'
+    start = solver.vectors.detach().clone()
+    metrics = solver.run_step(0, next(iter(solver.dataloaders['train'])), {})
+    return solver, start, metrics
+
+
+def test_l1_decay_follows_the_optimizers_step(make_solver, recordings):  # P11
+    (without, _, _), (with_, _, metrics) = (
+        after_one_update(make_solver, recordings, f'optim.l1_decay={decay}') for decay in (0, 0.5))
+    stepped = without.vectors.detach().double()
+    least = 0.5 * metrics['lr']
+    shrunk = torch.where(stepped.abs() > least, stepped - least * stepped.sign(), 0)
+    assert (shrunk != stepped).all()
+    torch.testing.assert_close(with_.vectors.detach().double(), shrunk, rtol=0, atol=1e-6)
+
+
+def test_the_rate_warms_up_for_ten_updates_and_falls_after_that(make_solver, recordings):  # P12
+    solver = make_solver(f'datasource.folder={recordings}', *SHORT[:-1])
+    solver._current_stage = 'train'
+    batch = next(iter(solver.dataloaders['train']))
+    rates = [solver.run_step(idx, batch, {})['lr'] for idx in range(12)]
+    full = solver.optimizer.param_groups[0]['initial_lr']
+    assert rates == pytest.approx([full * 10. ** (t - 10) for t in range(11)] + [0.99 * full])
+
+
+def test_vectors_are_pulled_away_from_embeddings_that_are_drawn_afresh(make_solver, recordings):  # P17
+    (without, start, _), (with_, _, first) = (
+        after_one_update(make_solver, recordings, f'concept.orthogonality.weight={weight}') for weight in (0, 3))
+    gradients = [solver.optimizer.state[solver.vectors]['exp_avg'] / 0.1 for solver in (without, with_)]
+    drawn = torch.randint(len(with_._rows), (256,), generator=generator(with_.cfg.seed, 3, 0))
+    v = start.double().requires_grad_()
+    rows = with_._rows[drawn].double()
+    cosines = (v @ rows.T) / (v.norm(dim=1)[:, None] * rows.norm(dim=1)[None])
+    (3 * cosines.square().mean()).backward()
+    torch.testing.assert_close((gradients[1] - gradients[0]).double(), v.grad, rtol=1e-3, atol=1e-6)
+    assert first['orthogonality'].item() == pytest.approx(cosines.square().mean().item(), rel=1e-4)
+    metrics = with_.run_step(1, next(iter(with_.dataloaders['train'])), {})
+    again = torch.randint(len(rows), (256,), generator=generator(with_.cfg.seed, 3, 1))
+    assert not torch.equal(drawn, again) and metrics['orthogonality'] != first['orthogonality']
+
+
+@pytest.mark.parametrize('overrides', [('concept.class_word=guitar',),
+                                       ('concept.class_word=organ', 'concept.init_word=guitar')])
+def test_a_concept_can_start_from_a_word(make_solver, recordings, overrides):  # P3
+    solver = make_solver(f'datasource.folder={recordings}', 'concept.init=token', *overrides, *SHORT)
+    word, = solver.model.conditioner.word_ids('guitar')
+    assert torch.allclose(solver.vectors, solver._rows[word], atol=0.1 * solver._rows.square().mean().sqrt().item())
+
+
+@pytest.mark.parametrize('init', ['gaussian', 'gaussian_diag', 'mean'])
+def test_a_concept_starts_where_it_is_told(make_solver, recordings, init):  # P3
+    solver = make_solver(f'datasource.folder={recordings}', f'concept.init={init}', *SHORT)
+    assert torch.equal(solver.vectors, initial_vectors(init, solver._rows, 10, solver.cfg.seed))
 
 
 def test_the_loss_is_the_mean_cross_entropy_of_delayed_codebooks(solver):  # P7
@@ -126,7 +185,7 @@ def test_history_and_tensorboard_hold_what_is_worth_watching(solver):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     solver.run()
     for epoch in solver.history:
-        assert {'ce', 'lr', 'grad_norm', 'vector_norm'} <= set(epoch['train'])
+        assert {'ce', 'lr', 'grad_norm', 'vector_norm', 'orthogonality'} <= set(epoch['train'])
         assert {'ce', 'ce_start', 'ce_no_text', 'ce_class_word'} <= set(epoch['valid'])
         assert all(np.isfinite(value) for stage in epoch.values() for value in stage.values())
     events = EventAccumulator(str(next(solver.folder.rglob('*tfevents*')).parent)).Reload()

@@ -1,0 +1,1 @@
+"""What of the paper's optimisation neither torch nor audiocraft has."""
