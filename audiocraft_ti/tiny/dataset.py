@@ -31,8 +31,8 @@ def _write_clip(folder: Path, split: str, index: int) -> dict:
     path = folder / split / f'{index:05}.wav'
     soundfile.write(path, wav, SAMPLE_RATE)
     path.with_suffix('.json').write_text(json.dumps({**vars(attributes), 'description': text}))
-    return {'path': str(path), 'duration': world.DURATION, 'sample_rate': SAMPLE_RATE, 'amplitude': None, 'weight': None,
-            'info_path': None}
+    return {'path': str(path), 'duration': world.DURATION, 'sample_rate': SAMPLE_RATE, 'amplitude': None,
+            'weight': None, 'info_path': None}
 
 
 def _write_part(args: tp.Tuple[Path, str, range]) -> tp.List[dict]:
