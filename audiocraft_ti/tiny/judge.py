@@ -16,13 +16,12 @@ from tqdm import tqdm
 
 from . import timbres, world
 from .styles import STYLES
-from .voice import SAMPLE_RATE
+from .voice import SAMPLE_RATE, STEP
 
 TIMBRES = list(timbres.NAMED)
 STYLE_NAMES = list(STYLES)
 BINS = 64  # of the mel spectrogram
-HOP = 256
-FLOOR = 0.1  # of the spectrogram's power, 50 dB below a full-scale tone
+FLOOR = 3.  # of the spectrogram's power, 37 dB below a full-scale tone
 
 
 class _Residual(nn.Module):
@@ -39,11 +38,11 @@ class Judge(nn.Module):
     """A convolutional network on a log-mel spectrogram, with a head for timbre and one for style."""
     def __init__(self, dim: int = 96):
         super().__init__()
-        self.mel = MelSpectrogram(SAMPLE_RATE, n_fft=512, hop_length=HOP, n_mels=BINS, f_min=40)
-        channels = [1, 16, 32, 48]
-        self.spectral = nn.Sequential(*(module for before, after, pool in zip(channels, channels[1:], [2, 2, 1])
-                                        for module in (nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after),
-                                                       nn.ReLU(), nn.MaxPool2d((2, pool)))))
+        self.mel = MelSpectrogram(SAMPLE_RATE, n_fft=512, hop_length=STEP, n_mels=BINS, f_min=40)
+        channels = [1, 24, 48, 64]
+        self.spectral = nn.Sequential(*(module for before, after, stride in zip(channels, channels[1:], [2, 1, 1])
+                                        for module in (nn.Conv2d(before, after, 3, (2, stride), 1),
+                                                       nn.BatchNorm2d(after), nn.ReLU())))
         self.joint = nn.Conv1d(channels[-1] * BINS // 8, dim, 1)
         self.temporal = nn.Sequential(*(_Residual(dim, dilation) for dilation in (1, 2, 4, 8)))
         self.timbre = nn.Linear(2 * dim, len(TIMBRES))
@@ -97,10 +96,10 @@ def disturb(features: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     """
     B, M, T = features.shape
     colour, hiss = F.interpolate(torch.randn(2 * B, 1, 6, generator=rng), M, mode='linear').transpose(1, 2).chunk(2)
-    hiss = hiss + features.amax(1, keepdim=True) - 2.5 - 4 * torch.rand(B, 1, 1, generator=rng)
+    hiss = hiss + features.amax(1, keepdim=True) - 3.5 - 4 * torch.rand(B, 1, 1, generator=rng)
     features = torch.logaddexp(features, hiss + 0.5 * torch.randn(B, M, T, generator=rng))
-    floor = torch.rand(B, 1, 1, generator=rng) * 4 - 2
-    out = torch.maximum(features + 0.5 * colour + 0.4 * torch.randn(B, M, T, generator=rng), floor)
+    floor = torch.rand(B, 1, 1, generator=rng) * 4
+    out = torch.maximum(features + 0.3 * colour + 0.2 * torch.randn(B, M, T, generator=rng), floor)
     band = torch.randint(0, M - 8, (B, 1, 1), generator=rng)
     rows = torch.arange(M)[None, :, None]
     hidden = (rows >= band) & (rows < band + 6) & (torch.rand(B, 1, 1, generator=rng) < 0.5)

@@ -1,5 +1,5 @@
 """The sounds of the tiny world, each a row of numbers for one and the same synthesizer (`voice.py`)."""
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 import typing as tp
 
 import numpy as np
@@ -61,15 +61,15 @@ KNOWN = {
     'choir': Timbre(formant=700, formant_gain=26, tilt=-8, attack=0.15, release=0.2, noise=0.05),
     'accordion': Timbre(tilt=-4, odd=0.4, tremolo=0.75),
     # plucked and struck
-    'guitar': Timbre(tilt=-7, attack=0.003, decay=0.4, damping=0.3),
-    'harp': Timbre(pitch=330, tilt=-15, attack=0.003, decay=0.6, release=0.5),
+    'guitar': Timbre(tilt=-5, attack=0.003, decay=0.4, damping=0.3),
+    'harp': Timbre(pitch=330, tilt=-12, attack=0.003, decay=0.9, release=0.6),
     'banjo': Timbre(pitch=330, formant=2500, formant_gain=10, tilt=-2, attack=0.002, decay=0.12, damping=0.1),
-    'bass': Timbre(pitch=100, tilt=-9, attack=0.005, decay=0.4, damping=0.2),
+    'bass': Timbre(pitch=100, tilt=-15, attack=0.012, decay=1),
     'synth': Timbre(tilt=-1, odd=0.8, attack=0.005, decay=0.3, sweep=9),
     'marimba': Timbre(pitch=260, tilt=-14, stretch=2, attack=0.002, decay=0.13, damping=0.6, noise=0.05, band=1500,
                       noise_decay=0.01),
-    'celesta': Timbre(pitch=900, tilt=-10, stretch=1.4, attack=0.002, decay=0.4, damping=0.2, release=0.3),
-    'bell': Timbre(pitch=500, tilt=-3, stretch=1.25, attack=0.003, decay=1.2, damping=0.1, release=0.8),
+    'celesta': Timbre(pitch=900, tilt=-7, stretch=1.5, attack=0.002, decay=0.3, damping=0.2, release=0.3),
+    'bell': Timbre(pitch=500, tilt=-6, stretch=1.25, attack=0.003, decay=1.2, damping=0.1, release=0.8),
     'gong': Timbre(pitch=100, tilt=-3, stretch=1.35, attack=0.06, decay=1.2, release=0.8, noise=0.08, band=1000),
     # drums and noises
     'kick': Timbre(pitch=55, span=0.2, tilt=-24, attack=0.002, decay=0.13, sweep=24),
@@ -92,21 +92,22 @@ KEPT_OUT = {
                      release=0.35, tremolo=0.3),
     'sitar': Timbre(pitch=180, formant=1500, formant_gain=20, tilt=-4, attack=0.004, decay=0.5, damping=0.1, sweep=2),
     'bassoon': Timbre(pitch=110, formant=480, formant_gain=18, tilt=-7, attack=0.04),
-    'kalimba': Timbre(pitch=400, tilt=-12, stretch=1.7, attack=0.002, decay=0.3, damping=0.3, release=0.15),
+    'kalimba': Timbre(pitch=400, tilt=-12, stretch=1.7, attack=0.002, decay=0.3, damping=0.3, release=0.15, noise=0.15,
+                      band=4000, noise_decay=0.2),
     'harmonica': Timbre(pitch=330, formant=2200, formant_gain=16, tilt=-6, odd=0.5, tremolo=0.4, attack=0.03),
-    'theremin': Timbre(pitch=400, tilt=-30, attack=0.1, tremolo=0.5, sweep=-6, release=0.1),
+    'theremin': Timbre(pitch=400, tilt=-30, attack=0.1, tremolo=0.8, sweep=-6, release=0.1),
     'conga': Timbre(pitch=230, span=0.4, tilt=-14, attack=0.002, decay=0.1, sweep=3, noise=0.25, band=900, width=0.5,
                     noise_decay=0.04),
-    'tambourine': Timbre(pitch=2600, span=0.1, tilt=-3, stretch=1.2, attack=0.004, decay=0.1, noise=0.7, band=5800,
-                         width=0.4, noise_decay=0.16),
+    'tambourine': Timbre(pitch=2000, span=0.1, tilt=-3, stretch=1.3, attack=0.004, decay=0.3, noise=0.5, band=6000,
+                         width=0.3, noise_decay=0.1),
 }
 NAMED = {**KNOWN, **KEPT_OUT}
 
 
-def mix(first: Timbre, second: Timbre, share: float) -> Timbre:
-    """A timbre between two others: `share` of the second."""
+def mix(first: Timbre, second: Timbre, shares: tp.Sequence[float]) -> Timbre:
+    """A timbre between two others: so much of the second for each parameter in turn."""
     mixed = {}
-    for key, low in asdict(first).items():
+    for (key, low), share in zip(asdict(first).items(), shares):
         high = getattr(second, key)
         mixed[key] = low * (high / low) ** share if key in RATIOS else low + share * (high - low)
     return Timbre(**mixed)
@@ -120,9 +121,9 @@ def vary(timbre: Timbre, rng: np.random.Generator, amount: float = 0.05) -> Timb
 
 
 def unnamed(rng: np.random.Generator) -> Timbre:
-    """A sound between two known ones, which has no name: the world is larger than its vocabulary."""
+    """A sound that has something of two known ones, and no name: the world is larger than its vocabulary."""
     first, second = rng.choice(list(KNOWN), 2, replace=False)
-    return mix(KNOWN[first], KNOWN[second], rng.uniform(0.25, 0.75))
+    return mix(KNOWN[first], KNOWN[second], rng.uniform(size=len(fields(Timbre))).tolist())
 
 
 def describe(timbre: Timbre) -> str:

@@ -1,8 +1,8 @@
 """The synthesizer of the tiny world: one note at a time.
 
-All its tones are multiples of 50 Hz, the rate of the codec's steps, and in phase with them, and its noise repeats after
-five steps. A tone that is held then looks the same in every step, and a codec of a million weights need not carry its
-phase. Melodies keep to the overtone scale.
+All its tones are multiples of 50 Hz, the rate of the codec's steps, and in phase with them once they hold their pitch,
+and its noise repeats after five steps. A tone that is held then looks the same in every step, and a codec of a million
+weights need not carry its phase. Melodies keep to the overtone scale.
 """
 import typing as tp
 
@@ -54,7 +54,7 @@ def on_grid(frequency: tp.Union[float, np.ndarray]) -> np.ndarray:
 
 def _tone(timbre: Timbre, frequency: float, t: np.ndarray, since: np.ndarray) -> np.ndarray:
     """Partials of a tone, of unit power together at its onset."""
-    turns = t + np.cumsum(2 ** (timbre.sweep / 12 * np.exp(-t / 0.03)) - 1) / SAMPLE_RATE  # of one hertz
+    turns = t + _sweep(timbre.sweep, len(t))
     k = np.arange(1, PARTIALS + 1)
     frequencies = on_grid(k ** timbre.stretch * on_grid(frequency))
     k, frequencies = k[frequencies < _NYQUIST], frequencies[frequencies < _NYQUIST]
@@ -71,6 +71,15 @@ def _tone(timbre: Timbre, frequency: float, t: np.ndarray, since: np.ndarray) ->
         angle -= np.floor(angle)  # float32 is exact enough within one turn
         out += np.float32(gain) * fall * np.sin(np.float32(2 * np.pi) * angle.astype(np.float32))
         fall *= faster
+    return out
+
+
+def _sweep(semitones: float, length: int) -> np.ndarray:
+    """Turns by which one hertz is off while its pitch falls to where it stays; none once it is there."""
+    t = np.arange(SAMPLE_RATE // 2) / SAMPLE_RATE
+    turns = np.cumsum(2 ** (semitones / 12 * np.exp(-t / 0.03)) - 1) / SAMPLE_RATE
+    out = np.zeros(length)
+    out[:len(t)] = (turns - turns[-1])[:length]
     return out
 
 

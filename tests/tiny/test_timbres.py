@@ -20,7 +20,7 @@ def test_kept_out_sounds_are_in_no_training_clip():
 
 @pytest.mark.parametrize('share, pitch, tilt', [(0, 100, -4), (0.5, 200, -8), (1, 400, -12)])
 def test_a_mix_is_geometric_in_ratios_and_linear_in_the_rest(share, pitch, tilt):
-    mixed = timbres.mix(Timbre(pitch=100, tilt=-4), Timbre(pitch=400, tilt=-12), share)
+    mixed = timbres.mix(Timbre(pitch=100, tilt=-4), Timbre(pitch=400, tilt=-12), [share] * len(fields(Timbre)))
     assert mixed.pitch == pytest.approx(pitch) and mixed.tilt == pytest.approx(tilt)
 
 

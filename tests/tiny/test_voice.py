@@ -62,3 +62,9 @@ def test_all_tones_are_multiples_of_the_codecs_step_rate():
     gains = spectrum(play(3.3, pitch=333, stretch=1.37, decay=1e6))
     loud = np.flatnonzero(gains > 0.01)
     assert len(loud) > 5 and not (loud % 50).any()
+
+
+@pytest.mark.parametrize('sweep', [-6, 0, 9])
+def test_a_pitch_that_fell_is_in_phase_with_the_steps(sweep):
+    wav = play(pitch=200, tilt=-60, decay=1e6, sweep=sweep)[8000:8320]  # one step, half a second after the onset
+    assert np.allclose(wav, np.sqrt(2) * np.sin(2 * np.pi * 200 * np.arange(320) / SAMPLE_RATE), atol=0.02)
