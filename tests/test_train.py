@@ -59,7 +59,7 @@ def fails(tmp_path, monkeypatch, recordings):
     'concept.num_vectors=-1', 'concept.init=zeros', 'concept.init=token', 'concept.num_vectors=many',
     'concept.sample_ratio=0', 'concept.sample_ratio=1.5',
     'dataset.segment_duration=0', 'dataset.segment_duration=60', 'dataset.batch_size=0', 'optim.lr=0',
-    'optim.epochs=0', 'optim.updates_per_epoch=0', 'dataset.valid.num_samples=0',
+    'optim.epochs=0', 'optim.patience=0', 'optim.updates_per_epoch=0', 'dataset.valid.num_samples=0',
     'dataset.neutral_prompts=[A recording]', 'dataset.neutral_prompts=/gone.txt', 'continue_from=gone',
     'continue_from=facebook/gone', 'continue_from=//sig/gone',
     'generate.prompts.editability=disco'])

@@ -24,7 +24,8 @@ def check_config(cfg: DictConfig) -> DictConfig:
     if cfg.datasource.folder is None and cfg.datasource.train is None:
         if cfg.execute_only not in ('generate', 'evaluate'):
             raise UserError("datasource.folder is not set: add datasource.folder=... with your recordings' folder.")
-    for key in _POSITIVE:
+    optional = ['optim.patience'] if cfg.optim.patience is not None else []
+    for key in (*_POSITIVE, *optional):
         value = OmegaConf.select(cfg, key)
         if not isinstance(value, (int, float)) or not value > 0:
             raise UserError(f"{key}={value} must be a number above zero.")

@@ -223,6 +223,20 @@ class TextualInversionSolver(MusicGenSolver):
 
     # Stages
 
+    @property
+    def _has_stalled(self) -> bool:
+        """Whether the held-out loss has not improved for `optim.patience` updates."""
+        losses = [epoch['valid']['ce'] for epoch in (*self.history, self._pending_metrics) if 'valid' in epoch]
+        if self.cfg.optim.patience is None or not losses:
+            return False
+        return (len(losses) - 1 - losses.index(min(losses))) * self.train_updates_per_epoch >= self.cfg.optim.patience
+
+    def should_stop_training(self) -> bool:
+        return super().should_stop_training() or self._has_stalled
+
+    def should_run_stage(self, stage_name: str) -> bool:
+        return super().should_run_stage(stage_name) or self._has_stalled  # this epoch is the last one
+
     def get_formatter(self, stage_name: str) -> flashy.Formatter:
         return flashy.Formatter({'lr': '.2E', 'grad_norm': '.3E'}, exclude_keys=['ce_q*', 'ppl_q*'])
 

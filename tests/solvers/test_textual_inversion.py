@@ -143,6 +143,17 @@ def test_audiocrafts_schedules_are_a_word_away(make_solver, recordings, name):
     assert all(rate >= 0 for rate in rates) and (name == 'step' or len(set(rates)) == 3)
 
 
+def test_a_run_ends_when_nothing_is_gained_any_more(make_solver, recordings, monkeypatch):
+    solver = make_solver(f'datasource.folder={recordings}', *SHORT, 'optim.epochs=9', 'optim.patience=6')
+    losses = iter([3., 2., 2.5, 2.4, 1.])
+    valid = type(solver).valid
+    monkeypatch.setattr(type(solver), 'valid', lambda self: {**valid(self), 'ce': next(losses)})
+    solver.run()  # epochs of three updates
+    assert len(solver.history) == 4 and solver._best_losses['ce'] == 2.
+    assert [path.name for path in (solver.folder / 'samples').iterdir()] == ['4']
+    assert solver.should_stop_training()
+
+
 def test_crops_and_prompts_of_a_batch(solver):  # P5, P8
     codes, infos = next(iter(solver.dataloaders['train']))
     assert codes.shape == (4, 4, 100)
