@@ -18,11 +18,9 @@ class Style:
     """A bar that repeats.
 
     Args:
-        bpm (float): Beats a minute, or nearly: a sixteenth lasts a whole number of codec steps.
         beats (int): Beats a bar.
         notes (list of Note): What is played in it.
     """
-    bpm: float
     beats: int
     notes: tp.List[Note]
 
@@ -35,18 +33,18 @@ def _bar(text: str, length: float, low: int = -3, high: int = 4) -> tp.List[Note
 
 
 STYLES = {
-    'drone': Style(80, 4, [Note(0, 2.), Note(2, 2.)]),
-    'disco': Style(120, 4, _bar('l.H.l.H.l.H.l.H.', 0.4, low=-4, high=3)),  # an octave up and down
-    'techno': Style(130, 4, _bar('Hhhh' * 4, 0.2, high=0)),
-    'rock': Style(120, 4, _bar('L.L.H...L.L.H...', 0.4)),
-    'break': Style(140, 4, _bar('L.L.H..h.hL.H..h', 0.22)),
-    'reggae': Style(85, 4, _bar('..Hh..Hh..Hh..Hh', 0.2, high=2)),
-    'bossa': Style(120, 4, [Note(onset, 0.6, None) for onset in (0, 0.75, 1.5, 2.5, 3.25)]),
-    'march': Style(105, 4, [Note(beat + offset, length, degree, velocity) for beat in range(4)
-                            for offset, length, degree, velocity in ((0, 0.7, None, 1.), (0.75, 0.2, 0, 0.6))]),
-    'waltz': Style(150, 3, [Note(0, 0.9, -4), Note(1, 0.4, 2, 0.5), Note(2, 0.4, 4, 0.5)]),
-    'jazz': Style(140, 4, [Note(beat + onset, length, None, velocity) for beat in (0, 2)
-                           for onset, length, velocity in ((0, 0.9, 1.), (1, 0.6, 0.8), (1.67, 0.3, 0.6))]),
+    'drone': Style(4, [Note(0, 2.), Note(2, 2.)]),
+    'disco': Style(4, _bar('l.H.l.H.l.H.l.H.', 0.4, low=-4, high=3)),  # an octave up and down
+    'techno': Style(4, _bar('Hhhh' * 4, 0.2, high=0)),
+    'rock': Style(4, _bar('L.L.H...L.L.H...', 0.4)),
+    'break': Style(4, _bar('L.L.H..h.hL.H..h', 0.22)),
+    'reggae': Style(4, _bar('..Hh..Hh..Hh..Hh', 0.2, high=2)),
+    'bossa': Style(4, [Note(onset, 0.6, None) for onset in (0, 0.75, 1.5, 2.5, 3.25)]),
+    'march': Style(4, [Note(beat + offset, length, degree, velocity) for beat in range(4)
+                       for offset, length, degree, velocity in ((0, 0.7, None, 1.), (0.75, 0.2, 0, 0.6))]),
+    'waltz': Style(3, [Note(0, 0.9, -4), Note(1, 0.4, 2, 0.5), Note(2, 0.4, 4, 0.5)]),
+    'jazz': Style(4, [Note(beat + onset, length, None, velocity) for beat in (0, 2)
+                      for onset, length, velocity in ((0, 0.9, 1.), (1, 0.6, 0.8), (1.67, 0.3, 0.6))]),
 }
 
 

@@ -8,7 +8,8 @@ from . import timbres, voice
 from .styles import STYLES, play
 
 DURATION = 4.  # of a clip, seconds
-TEMPOS = {'slow': 0.8, 'fast': 1.25}
+SIXTEENTH = 6  # codec steps
+TEMPOS = {'slow': 8, 'fast': 5}  # sixteenths of other lengths
 REGISTERS = {'low': -12, 'high': 12}  # semitones
 MOODS = ['happy', 'sad', 'dreamy', 'angry']
 MAJOR, MINOR = [0, 2, 4, 7, 9], [0, 3, 5, 7, 10]  # pentatonic, semitones
@@ -49,23 +50,20 @@ def render(attributes: Attributes, timbre: timbres.Timbre, duration: float, rng:
         duration (float): In seconds.
         rng (np.random.Generator): Draws all that the attributes leave open.
     Returns:
-        np.ndarray: Samples at 16 kHz of shape [T], from one of the beats of a bar.
+        np.ndarray: Samples at 16 kHz of shape [T], beginning with a bar.
     """
     style, mood = STYLES[attributes.style], attributes.mood
-    sixteenth = round(voice.GRID * 15 / (style.bpm * TEMPOS.get(attributes.tempo or '', 1.)))  # steps of the codec
-    beat = 4 * sixteenth / voice.GRID  # seconds
-    length = int(duration * voice.SAMPLE_RATE)
-    skip = int(rng.integers(style.beats)) * 4 * sixteenth * voice.STEP  # samples
-    out = np.zeros(skip + length)
+    beat = 4 * TEMPOS.get(attributes.tempo or '', SIXTEENTH) / voice.GRID  # seconds
+    out = np.zeros(int(duration * voice.SAMPLE_RATE))
     transpose = REGISTERS.get(attributes.register or '', 0) + int(rng.integers(-3, 4))
     scale = MINOR if mood == 'sad' else MAJOR if mood == 'happy' else [MAJOR, MINOR][rng.integers(2)]
     stretch = {'happy': 0.5, 'sad': 1.25}.get(mood or '', 1.)
-    for onset, held, degree, velocity in play(style, beat, len(out) / voice.SAMPLE_RATE, rng):
+    for onset, held, degree, velocity in play(style, beat, duration, rng):
         octave, step = divmod(degree or 0, len(scale))
         start = round(onset * voice.GRID) * voice.STEP
         wav = velocity * voice.note(timbre, 12 * octave + scale[step] + transpose, stretch * held)
         out[start:start + len(wav)] += wav[:len(out) - start]
-    return _finish(out[skip:], mood, rng)
+    return _finish(out, mood, rng)
 
 
 def _finish(out: np.ndarray, mood: tp.Optional[str], rng: np.random.Generator) -> np.ndarray:

@@ -27,7 +27,7 @@ def test_disco_goes_up_and_down_an_octave():
 
 def test_there_are_enough_and_each_has_its_own_rhythm():
     assert len(STYLES) >= 8
-    assert len({tuple(onsets(name, style.bpm)) for name, style in STYLES.items()}) == len(STYLES)
+    assert len({tuple(onsets(name, 120)) for name in STYLES}) == len(STYLES)
 
 
 @pytest.mark.parametrize('name', list(STYLES))

@@ -58,3 +58,11 @@ def test_every_word_is_drawn():
     for key, values in (('style', world.STYLES), ('tempo', world.TEMPOS), ('register', world.REGISTERS),
                         ('mood', world.MOODS)):
         assert {getattr(attributes, key) for attributes in drawn} - {None} == set(values)
+
+
+def test_rhythm_keeps_to_the_codecs_steps():
+    """The level rises with a bar's first beat and every eighth of a disco song, twelve steps of 320 samples apart."""
+    wav = render(timbre='woodblock')
+    level = (wav[:200 * 320].reshape(200, 320) ** 2).mean(1)
+    rises = np.flatnonzero(level > 10 * np.concatenate([[0], level[:-1]]) + 1e-5)
+    assert rises.tolist() == list(range(0, 200, 12))
