@@ -16,9 +16,11 @@ from ..optim.warmup_exponential_lr_scheduler import WarmupExponentialLRScheduler
 
 def get_solver(cfg: DictConfig) -> StandardSolver:
     """The solver that `cfg.solver` names: ours, else one of audiocraft's."""
+    from .fine_tuning import FineTuningSolver
     from .textual_inversion import TextualInversionSolver
-    if cfg.solver == TextualInversionSolver.NAME:
-        return TextualInversionSolver(cfg)
+    for solver in (TextualInversionSolver, FineTuningSolver):
+        if cfg.solver == solver.NAME:
+            return solver(cfg)
     use_local_t5(cfg, Path())
     return builders.get_solver(cfg)
 

@@ -7,8 +7,8 @@ from ..data.prompts import load_prompts
 from ..errors import UserError
 from ..modules.init import INITS
 
-_POSITIVE = ('concept.num_vectors', 'dataset.segment_duration', 'dataset.batch_size', 'dataset.valid.num_samples',
-             'optim.epochs', 'optim.updates_per_epoch', 'optim.lr')
+_POSITIVE = ('dataset.segment_duration', 'dataset.batch_size', 'dataset.valid.num_samples', 'optim.epochs',
+             'optim.updates_per_epoch', 'optim.lr')
 
 
 def check_config(cfg: DictConfig) -> DictConfig:
@@ -25,16 +25,7 @@ def check_config(cfg: DictConfig) -> DictConfig:
         if cfg.execute_only not in ('generate', 'evaluate'):
             raise UserError("datasource.folder is not set: add datasource.folder=... with your recordings' folder.")
     optional = ['optim.patience'] if cfg.optim.patience is not None else []
-    for key in (*_POSITIVE, *optional):
-        value = OmegaConf.select(cfg, key)
-        if not isinstance(value, (int, float)) or not value > 0:
-            raise UserError(f"{key}={value} must be a number above zero.")
-    if not 0 < cfg.concept.sample_ratio <= 1:
-        raise UserError(f"concept.sample_ratio={cfg.concept.sample_ratio} must be above 0 and at most 1.")
-    if cfg.concept.init not in INITS:
-        raise UserError(f"concept.init={cfg.concept.init} is no initialisation: choose one of {', '.join(INITS)}.")
-    if cfg.concept.init == 'token' and not (cfg.concept.init_word or cfg.concept.class_word):
-        raise UserError("concept.init=token starts from a word: add concept.init_word=...")
+    _check_positive(cfg, *_POSITIVE, *optional)
     for kind, prompt in cfg.generate.prompts.items():
         load_prompts([prompt], f'generate.prompts.{kind}')
     if str(cfg.device).startswith('cuda') and not torch.cuda.is_available():
@@ -42,3 +33,26 @@ def check_config(cfg: DictConfig) -> DictConfig:
     if cfg.device == 'cpu':  # half precision is slower there, and most of its operations are missing
         cfg.dtype, cfg.autocast = 'float32', False
     return cfg
+
+
+def check_vectors(cfg: DictConfig) -> None:
+    """Refuse what cannot work of the settings of a concept's vectors.
+
+    Raises:
+        UserError: If a value does not fit, naming its key.
+    """
+    concept = cfg.concept
+    _check_positive(cfg, 'concept.num_vectors')
+    if not 0 < concept.sample_ratio <= 1:
+        raise UserError(f"concept.sample_ratio={concept.sample_ratio} must be above 0 and at most 1.")
+    if concept.init not in INITS:
+        raise UserError(f"concept.init={concept.init} is no initialisation: choose one of {', '.join(INITS)}.")
+    if concept.init == 'token' and not (concept.init_word or concept.class_word):
+        raise UserError("concept.init=token starts from a word: add concept.init_word=...")
+
+
+def _check_positive(cfg: DictConfig, *keys: str) -> None:
+    for key in keys:
+        value = OmegaConf.select(cfg, key)
+        if not isinstance(value, (int, float)) or not value > 0:
+            raise UserError(f"{key}={value} must be a number above zero.")

@@ -115,7 +115,7 @@ def test_the_loss_is_the_mean_cross_entropy_of_delayed_codebooks(solver):  # P7
     batch = next(iter(solver.dataloaders['valid']))
     ce = solver.run_step(0, batch, {})['ce']
 
-    solver._seed_draws(1, 0)
+    solver.seed_draws(1, 0)
     codes, infos = batch
     B, K, T = codes.shape
     lm = solver.base.lm.double()
@@ -149,7 +149,7 @@ def test_a_run_ends_when_nothing_is_gained_any_more(make_solver, recordings, mon
     valid = type(solver).valid
     monkeypatch.setattr(type(solver), 'valid', lambda self: {**valid(self), 'ce': next(losses)})
     solver.run()  # epochs of three updates
-    assert len(solver.history) == 4 and solver._best_losses['ce'] == 2.
+    assert len(solver.history) == 4 and solver.best_losses['ce'] == 2.
     assert [path.name for path in (solver.folder / 'samples').iterdir()] == ['4']
     assert solver.should_stop_training()
 

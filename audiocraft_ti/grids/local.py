@@ -1,0 +1,49 @@
+"""A grid without a cluster: `python -m audiocraft_ti.grids.local ti.ablation` runs what of it is not done yet."""
+from concurrent.futures import ProcessPoolExecutor
+import importlib
+import multiprocessing
+import os
+import sys
+import typing as tp
+
+from dora import XP
+from dora.explore import Herd, Launcher
+from dora.shep import Shepherd
+import torch
+from tqdm import tqdm
+
+from .. import train
+
+
+def experiments(grid: str) -> tp.List[XP]:
+    """The experiments of a grid, `ti.ablation` for one."""
+    explorer = importlib.import_module(f'..{grid}', __name__).explorer
+    herd = Herd()
+    explorer(Launcher(Shepherd(train.main, log=lambda message: None), train.main.get_slurm_config(), herd))
+    return [sheep.xp for sheep in herd.sheeps.values()]
+
+
+def is_done(xp: XP) -> bool:
+    """Whether the last epoch of an experiment is in its history; nothing is generated before that."""
+    xp.link.load()
+    return bool(xp.link.history) and 'generate' in xp.link.history[-1]
+
+
+def _run(argv: tp.List[str]) -> None:
+    torch.set_num_threads(1)
+    xp = train.main.get_xp(argv)
+    train.main.init_xp(xp)
+    with xp.enter():
+        train.get_solver(xp.cfg).run()
+
+
+def run(grid: str) -> None:
+    """Run a grid, as many experiments at a time as there are cores."""
+    todo = [xp.argv for xp in experiments(grid) if not is_done(xp)]
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context('spawn')) as pool:
+        for _ in tqdm(pool.map(_run, todo), grid, len(todo)):
+            pass
+
+
+if __name__ == '__main__':
+    run(sys.argv[1])

@@ -1,0 +1,15 @@
+"""Concepts of the tiny world to run experiments with."""
+from pathlib import Path
+import typing as tp
+
+from ...tiny.recordings import write_recordings
+
+FOLDER = Path('outputs/concepts')  # relative, so that a run has the same signature on every machine
+
+
+def concept(timbre: str, class_word: str) -> tp.Dict[str, str]:
+    """Overrides for learning a timbre; its recordings are drawn if they are not there."""
+    folder = FOLDER / timbre
+    if not folder.exists():
+        write_recordings(folder, timbre, count=12)
+    return {'datasource.folder': str(folder), 'concept.name': f'my-{timbre}', 'concept.class_word': class_word}
