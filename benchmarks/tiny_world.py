@@ -40,8 +40,8 @@ NEUTRAL = 'A recording of a {}'
 RELEARNED = ['flute', 'clarinet', 'accordion', 'guitar', 'bass', 'bell', 'kick', 'snare']
 TITLE = """# The tiny base
 
-What ships in `audiocraft_ti/tiny/weights`: a MusicGen (EnCodec, language model, T5) and a judge, trained on a
-small world of synthetic music (`audiocraft_ti/tiny/world.py`). Written by
+What ships in `audiocraft_ti/tiny/weights`: a MusicGen (EnCodec, language model, T5), a CLAP and a judge, trained on
+a small world of synthetic music (`audiocraft_ti/tiny/world.py`). Written by
 `python benchmarks/tiny_world.py --card docs/TINY.md`; the weights are made by `make base`, from fixed seeds.
 """
 

@@ -38,5 +38,9 @@ def test_words_are_listened_to(world):
     check(tiny_world.word_results(world, ['organ', 'guitar', 'kick', 'cymbal', 'bell'], per=8))
 
 
+def test_clips_are_found_by_their_captions():
+    check(tiny_world.clap_results(rounds=1), least=0.7)
+
+
 def test_it_is_small_and_fast():
     check(tiny_world.cost_results())
