@@ -18,7 +18,7 @@ class ClapEmbedder:
     def __init__(self, checkpoint: str, device: str = 'cpu'):
         self.checkpoint = checkpoint
         source = str(tiny.CLAP) if checkpoint == 'tiny' else checkpoint
-        self.model = ClapModel.from_pretrained(source).eval().to(device)
+        self.model = ClapModel.from_pretrained(source).float().eval().to(device)
         self.processor = ClapProcessor.from_pretrained(source)
         self.sample_rate: int = self.processor.feature_extractor.sampling_rate  # Hz
 
