@@ -127,6 +127,11 @@ class ConceptSolver(MusicGenSolver):
                 self.run_stage('start', self.start)
         super().run_epoch()
 
+    def run_step(self, idx: int, batch: tp.Any, metrics: dict) -> dict:
+        """One update, or one held-out batch."""
+        metrics = super().run_step(idx, batch, metrics)
+        return {key: value.detach() if isinstance(value, torch.Tensor) else value for key, value in metrics.items()}
+
     def start(self) -> tp.Dict[str, float]:
         """Held-out losses before anything is learned: under the prompts, without text, and with the class word."""
         self.model.eval()

@@ -159,8 +159,8 @@ class TextualInversionSolver(ConceptSolver):
             metrics['orthogonality'] = self._repel(update)
         metrics = super().run_step(idx, batch, metrics)
         if self.is_training:
-            metrics['vector_norm'] = self.vectors.norm(dim=-1).mean()
-        return {key: value.detach() if isinstance(value, torch.Tensor) else value for key, value in metrics.items()}
+            metrics['vector_norm'] = self.vectors.detach().norm(dim=-1).mean()
+        return metrics
 
     def _repel(self, update: int) -> torch.Tensor:
         """Add the gradient of the orthogonality term to the vectors', which the loss's will follow (P17)."""
@@ -169,7 +169,7 @@ class TextualInversionSolver(ConceptSolver):
         term = orthogonality(self.vectors, self._rows[drawn.to(self._rows.device)])
         loss = cfg.weight * term
         (loss if self.scaler is None else self.scaler.scale(loss)).backward()
-        return term
+        return term.detach()
 
     def seed_draws(self, stage: int, index: int) -> None:
         self.model.conditioner.generator = generator(self.cfg.seed, stage, index, flashy.distrib.rank())
