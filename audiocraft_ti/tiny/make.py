@@ -32,7 +32,7 @@ from .voice import STEP
 WORK = Path('outputs/tiny')  # as in config/solver/*/tiny.yaml
 T5 = 'condition_provider.conditioners.description.t5.'  # where audiocraft keeps a text encoder that it trains
 AUTOENCODER = ['solver=compression/tiny', 'encodec.quantizer=no_quant', 'optim.epochs=8']
-CODEC = ['solver=compression/tiny', f'continue_from={WORK}/autoencoder.th']
+CODEC = ['solver=compression/tiny', f'continue_from={WORK}/autoencoder.th', 'optim.epochs=8']
 # Words say most about how a clip begins, what has been played says the rest: first the first second of many clips,
 # which tells styles apart since clips begin with a bar, and then whole ones.
 BEGINNINGS = ['solver=musicgen/tiny', 'dataset.segment_duration=1', 'dataset.min_segment_ratio=4',

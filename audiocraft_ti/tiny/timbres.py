@@ -90,16 +90,18 @@ KNOWN = {
 KEPT_OUT = {
     'zither': Timbre(pitch=260, formant=3500, formant_gain=8, tilt=-4, attack=0.002, decay=0.35, damping=0.05,
                      release=0.35, tremolo=0.3),
-    'sitar': Timbre(pitch=180, formant=1500, formant_gain=20, tilt=-4, attack=0.004, decay=0.5, damping=0.1, sweep=2),
+    'sitar': Timbre(pitch=180, formant=1800, formant_gain=20, tilt=-4, attack=0.004, decay=0.22, damping=0.03, noise=0.2,
+                    band=5000, noise_decay=0.3, release=0.15),
     'bassoon': Timbre(pitch=110, formant=480, formant_gain=18, tilt=-7, attack=0.04),
-    'kalimba': Timbre(pitch=400, tilt=-12, stretch=1.7, attack=0.002, decay=0.3, damping=0.3, release=0.15, noise=0.15,
-                      band=4000, noise_decay=0.2),
-    'harmonica': Timbre(pitch=330, formant=2200, formant_gain=16, tilt=-6, odd=0.5, tremolo=0.4, attack=0.03),
+    'kalimba': Timbre(pitch=330, tilt=-20, attack=0.002, decay=0.12, release=0.15, noise=0.3, band=6000, width=0.4,
+                      noise_decay=0.2),
+    'harmonica': Timbre(pitch=500, formant=3000, formant_gain=16, tilt=-6, tremolo=0.85, attack=0.05, noise=0.15,
+                        band=3000),
     'theremin': Timbre(pitch=400, tilt=-30, attack=0.1, tremolo=0.8, sweep=-6, release=0.1),
-    'conga': Timbre(pitch=230, span=0.4, tilt=-14, attack=0.002, decay=0.1, sweep=3, noise=0.25, band=900, width=0.5,
-                    noise_decay=0.04),
-    'tambourine': Timbre(pitch=2000, span=0.1, tilt=-3, stretch=1.3, attack=0.004, decay=0.3, noise=0.5, band=6000,
-                         width=0.3, noise_decay=0.1),
+    'conga': Timbre(pitch=300, span=0.4, tilt=-14, attack=0.002, decay=0.07, noise=0.3, band=1200, width=0.5,
+                    noise_decay=0.05),
+    'tambourine': Timbre(span=0.1, attack=0.004, noise=1, band=3500, width=0.3, noise_decay=0.25, tremolo=0.95,
+                         release=0.1),
 }
 NAMED = {**KNOWN, **KEPT_OUT}
 
