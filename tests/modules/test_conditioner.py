@@ -1,4 +1,5 @@
 from collections import Counter
+import statistics
 
 from audiocraft.modules.conditioners import T5Conditioner
 import pytest
@@ -67,14 +68,18 @@ def test_gradient_through_the_frozen_t5_equals_the_finite_difference(conditioner
     def loss():
         return conditioner(inputs)[0].pow(2).sum()
     loss().backward()
-    for v, d in ((0, 0), (3, 7), (9, 63)):
+    ratios = []
+    for v in range(V):  # along the gradient, since T5's own norms and softmax stay in float32 and add noise
+        slope = vectors.grad[v].norm()
         difference = []
-        for step in (1e-2, -1e-2):  # T5's own norms and softmax stay in float32
+        for step in (1e-2, -1e-2):
             with torch.no_grad():
-                vectors[v, d] += step
+                vectors[v] += step / slope * vectors.grad[v]
                 difference.append(loss().item())
-                vectors[v, d] -= step
-        assert (difference[0] - difference[1]) / 2e-2 == pytest.approx(vectors.grad[v, d].item(), rel=5e-3)
+                vectors[v] -= step / slope * vectors.grad[v]
+        ratios.append((difference[0] - difference[1]) / 2e-2 / slope.item())
+    assert ratios == pytest.approx([1] * V, abs=0.05), "a rectifier of T5 may switch within the difference"
+    assert statistics.median(ratios) == pytest.approx(1, abs=2e-3)
     assert all(parameter.grad is None for parameter in conditioner.t5.parameters())
 
 
