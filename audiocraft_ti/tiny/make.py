@@ -36,7 +36,7 @@ CODEC = ['solver=compression/tiny', f'continue_from={WORK}/autoencoder.th', 'opt
 # Words say most about how a clip begins, what has been played says the rest: first the first second of many clips,
 # which tells styles apart since clips begin with a bar, and then whole ones.
 BEGINNINGS = ['solver=musicgen/tiny', 'dataset.segment_duration=1', 'dataset.min_segment_ratio=4',
-              'dataset.batch_size=32', 'optim.epochs=6']
+              'dataset.batch_size=16', 'optim.epochs=5']
 LANGUAGE_MODEL = ['solver=musicgen/tiny', f'continue_from={WORK}/beginnings.th']
 ENVIRONMENT = {
     # the C library would give freed memory back to the system with every batch, at three times the time of encoding it
