@@ -90,8 +90,8 @@ KNOWN = {
 KEPT_OUT = {
     'zither': Timbre(pitch=260, formant=3500, formant_gain=8, tilt=-4, attack=0.002, decay=0.35, damping=0.05,
                      release=0.35, tremolo=0.3),
-    'sitar': Timbre(pitch=180, formant=1800, formant_gain=20, tilt=-4, attack=0.004, decay=0.22, damping=0.03, noise=0.2,
-                    band=5000, noise_decay=0.3, release=0.15),
+    'sitar': Timbre(pitch=180, formant=1800, formant_gain=20, tilt=-4, attack=0.004, decay=0.22, damping=0.03,
+                    release=0.15, noise=0.2, band=5000, noise_decay=0.3),
     'bassoon': Timbre(pitch=110, formant=480, formant_gain=18, tilt=-7, attack=0.04),
     'kalimba': Timbre(pitch=330, tilt=-20, attack=0.002, decay=0.12, release=0.15, noise=0.3, band=6000, width=0.4,
                       noise_decay=0.2),
