@@ -24,9 +24,8 @@ import soundfile
 import torch
 from transformers import T5EncoderModel
 
-from . import clap, judge, BASE, CLAP, JUDGE, MADE
+from . import clap, judge, text, BASE, CLAP, JUDGE, MADE
 from .dataset import write_dataset
-from .text import make_t5
 from .voice import STEP
 
 WORK = Path('outputs/tiny')  # as in config/solver/*/tiny.yaml
@@ -100,7 +99,8 @@ def _clips() -> None:
 
 
 def _text_encoder() -> None:
-    make_t5(WORK / 'base/t5')
+    text.make_t5(WORK / 'base/t5')
+    text.pretrain(WORK / 'base/t5')
 
 
 def _autoencoder() -> None:
@@ -120,7 +120,7 @@ def _language_model() -> None:
     """Train the language model and its text encoder, and export them apart, the latter as a frozen one."""
     path = export_lm(_dora('language_model', LANGUAGE_MODEL), WORK / 'lm.bin')
     pkg = _halve(path)
-    text = {key: pkg['best_state'].pop(key) for key in list(pkg['best_state']) if key.startswith(T5)}
+    weights = {key: pkg['best_state'].pop(key) for key in list(pkg['best_state']) if key.startswith(T5)}
     cfg = OmegaConf.create(pkg['xp.cfg'])
     cfg.conditioners.description.t5.update(name='t5', finetune=False)
     BASE.mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ def _language_model() -> None:
     shutil.copy(WORK / 'base/compression_state_dict.bin', BASE)
     shutil.copytree(WORK / 'base/t5', BASE / 't5', dirs_exist_ok=True)
     t5 = T5EncoderModel.from_pretrained(WORK / 'base/t5')
-    t5.load_state_dict({key[len(T5):]: value for key, value in text.items()})
+    t5.load_state_dict({key[len(T5):]: value for key, value in weights.items()})
     t5.save_pretrained(BASE / 't5')
 
 

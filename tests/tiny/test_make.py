@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from audiocraft_ti.models.loaders import load_base
-from audiocraft_ti.tiny import clap, dataset, judge, make
+from audiocraft_ti.tiny import clap, dataset, judge, make, text
 
 SHORT = ['optim.epochs=1', 'optim.updates_per_epoch=2', 'dataset.batch_size=2', 'dataset.valid.num_samples=2',
          'dataset.evaluate.num_samples=2', 'dataset.num_workers=0']
@@ -20,6 +20,7 @@ def workplace(tmp_path, monkeypatch):
         monkeypatch.setenv(key, '')  # what is set meanwhile is then gone afterwards
     monkeypatch.setattr(dataset, 'COUNTS', {'train': 64, 'valid': 2})
     monkeypatch.setattr(judge, 'train', partial(judge.train, count=48, epochs=1))
+    monkeypatch.setattr(text, 'pretrain', partial(text.pretrain, updates=2))
     monkeypatch.setattr(clap, 'train', partial(clap.train, count=64, epochs=1))
     for name in ('AUTOENCODER', 'CODEC', 'BEGINNINGS', 'LANGUAGE_MODEL'):
         overrides = {one.partition('=')[0]: one for one in (*getattr(make, name), *SHORT)}

@@ -1,8 +1,10 @@
+import shutil
+
 import pytest
 import sentencepiece
 from transformers import T5EncoderModel, T5Tokenizer
 
-from audiocraft_ti.tiny import text
+from audiocraft_ti.tiny import text, timbres, world
 
 
 @pytest.fixture(scope='module')
@@ -23,3 +25,18 @@ def test_ids_are_sentencepieces_and_case_makes_no_difference(made):
 def test_the_matrix_has_spare_rows_as_t5_base_has(made):
     weight = T5EncoderModel.from_pretrained(made).get_input_embeddings().weight
     assert len(weight) == len(T5Tokenizer.from_pretrained(made)) + text.SPARE_ROWS
+
+
+def test_what_a_caption_says():
+    assert text.said('A slow disco song with a guitar, happy') == [
+        1 + list(timbres.KNOWN).index('guitar'), 1 + list(world.STYLES).index('disco'),
+        1 + list(world.TEMPOS).index('slow'), 0, 1 + world.MOODS.index('happy')]
+    assert text.said('A recording of a song') == [0] * 5
+
+
+def test_a_pretrained_encoder_says_in_every_state_what_it_read(made, tmp_path):
+    folder = shutil.copytree(made, tmp_path / 't5')
+    before = T5EncoderModel.from_pretrained(folder).shared.weight.clone()
+    assert text.pretrain(folder, updates=150) > 0.9  # most words are not said: 0.6 at chance
+    after = T5EncoderModel.from_pretrained(folder).shared.weight
+    assert (after - before).abs().max() > 1e-3
