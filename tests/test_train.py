@@ -18,7 +18,7 @@ DSETS = sorted(path.relative_to(environment.CONFIG / 'dset').with_suffix('').as_
 def test_every_config_composes(argument):
     cfg = train.main.get_xp(['solver=musicgen/ti', argument]).cfg
     assert {'train', 'valid'} <= set(cfg.datasource)
-    assert cfg.solver in ('textual_inversion', 'fine_tuning', 'compression', 'musicgen')
+    assert cfg.solver in ('textual_inversion', 'fine_tuning', 'compression', 'tiny_musicgen')
 
 
 def test_the_papers_settings_are_the_defaults():

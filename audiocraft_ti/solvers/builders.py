@@ -18,10 +18,13 @@ def get_solver(cfg: DictConfig) -> StandardSolver:
     """The solver that `cfg.solver` names: ours, else one of audiocraft's."""
     from .fine_tuning import FineTuningSolver
     from .textual_inversion import TextualInversionSolver
+    from ..tiny.solver import TinyMusicGenSolver
     for solver in (TextualInversionSolver, FineTuningSolver):
         if cfg.solver == solver.NAME:
             return solver(cfg)
     use_local_t5(cfg, Path())
+    if cfg.solver == TinyMusicGenSolver.NAME:
+        return TinyMusicGenSolver(cfg)
     return builders.get_solver(cfg)
 
 

@@ -22,20 +22,18 @@ import numpy as np
 from omegaconf import OmegaConf
 import soundfile
 import torch
-from transformers import T5EncoderModel
 
 from . import clap, judge, text, BASE, CLAP, JUDGE, MADE
 from .dataset import write_dataset
 from .voice import STEP
 
 WORK = Path('outputs/tiny')  # as in config/solver/*/tiny.yaml
-T5 = 'condition_provider.conditioners.description.t5.'  # where audiocraft keeps a text encoder that it trains
 AUTOENCODER = ['solver=compression/tiny', 'encodec.quantizer=no_quant', 'optim.epochs=8']
 CODEC = ['solver=compression/tiny', f'continue_from={WORK}/autoencoder.th', 'optim.epochs=8']
-# Words say most about how a clip begins, what has been played says the rest: first the first second of many clips,
-# which tells styles apart since clips begin with a bar, and then whole ones.
+# First the first second of many clips, which tells timbres and styles apart since clips begin with a bar; then whole
+# ones.
 BEGINNINGS = ['solver=musicgen/tiny', 'dataset.segment_duration=1', 'dataset.min_segment_ratio=4',
-              'dataset.batch_size=16', 'optim.epochs=5']
+              'dataset.batch_size=12']
 LANGUAGE_MODEL = ['solver=musicgen/tiny', f'continue_from={WORK}/beginnings.th']
 ENVIRONMENT = {
     # the C library would give freed memory back to the system with every batch, at three times the time of encoding it
@@ -117,19 +115,14 @@ def _beginnings() -> None:
 
 
 def _language_model() -> None:
-    """Train the language model and its text encoder, and export them apart, the latter as a frozen one."""
     path = export_lm(_dora('language_model', LANGUAGE_MODEL), WORK / 'lm.bin')
     pkg = _halve(path)
-    weights = {key: pkg['best_state'].pop(key) for key in list(pkg['best_state']) if key.startswith(T5)}
     cfg = OmegaConf.create(pkg['xp.cfg'])
-    cfg.conditioners.description.t5.update(name='t5', finetune=False)
+    cfg.conditioners.description.t5.name = 't5'  # the folder beside it
     BASE.mkdir(parents=True, exist_ok=True)
     _save({**pkg, 'xp.cfg': OmegaConf.to_yaml(cfg)}, BASE / 'state_dict.bin')
     shutil.copy(WORK / 'base/compression_state_dict.bin', BASE)
     shutil.copytree(WORK / 'base/t5', BASE / 't5', dirs_exist_ok=True)
-    t5 = T5EncoderModel.from_pretrained(WORK / 'base/t5')
-    t5.load_state_dict({key[len(T5):]: value for key, value in weights.items()})
-    t5.save_pretrained(BASE / 't5')
 
 
 def _clap() -> None:

@@ -2,6 +2,9 @@
 import pytest
 import torch
 
+from audiocraft_ti import environment
+environment.prepare()
+from audiocraft.modules.conditioners import ConditioningAttributes
 from benchmarks import tiny_world
 
 
@@ -40,6 +43,17 @@ def test_words_are_listened_to(world):
 
 def test_clips_are_found_by_their_captions():
     check(tiny_world.clap_results(rounds=1), least=0.7)
+
+
+@torch.no_grad()
+def test_step_by_step_it_says_what_it_says_at_once(base):
+    codes = torch.randint(base.codec.cardinality, (2, base.codec.num_codebooks, 60))
+    attributes = [ConditioningAttributes(text={'description': text}) for text in ('A disco song', 'A waltz')]
+    conditions = base.lm.condition_provider(base.lm.condition_provider.tokenize(attributes))
+    at_once = base.lm(codes, [], conditions)  # [B, K, T, card]
+    with base.lm.streaming():
+        steps = [base.lm(codes[..., step:step + 1], [], conditions) for step in range(codes.shape[-1])]
+    assert torch.allclose(torch.cat(steps, 2), at_once, atol=1e-4)
 
 
 def test_it_is_small_and_fast():
