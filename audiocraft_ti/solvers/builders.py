@@ -19,12 +19,10 @@ def get_solver(cfg: DictConfig) -> StandardSolver:
     from .fine_tuning import FineTuningSolver
     from .textual_inversion import TextualInversionSolver
     from ..tiny.solver import TinyMusicGenSolver
-    for solver in (TextualInversionSolver, FineTuningSolver):
+    use_local_t5(cfg, Path())
+    for solver in (TextualInversionSolver, FineTuningSolver, TinyMusicGenSolver):
         if cfg.solver == solver.NAME:
             return solver(cfg)
-    use_local_t5(cfg, Path())
-    if cfg.solver == TinyMusicGenSolver.NAME:
-        return TinyMusicGenSolver(cfg)
     return builders.get_solver(cfg)
 
 

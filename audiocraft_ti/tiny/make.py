@@ -119,10 +119,8 @@ def _language_model() -> None:
     pkg = _halve(path)
     cfg = OmegaConf.create(pkg['xp.cfg'])
     cfg.conditioners.description.t5.name = 't5'  # the folder beside it
-    BASE.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(WORK / 'base', BASE, dirs_exist_ok=True)  # codec and text encoder
     _save({**pkg, 'xp.cfg': OmegaConf.to_yaml(cfg)}, BASE / 'state_dict.bin')
-    shutil.copy(WORK / 'base/compression_state_dict.bin', BASE)
-    shutil.copytree(WORK / 'base/t5', BASE / 't5', dirs_exist_ok=True)
 
 
 def _clap() -> None:

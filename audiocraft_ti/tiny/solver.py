@@ -1,11 +1,12 @@
 """How the tiny base's language model is trained: as audiocraft trains a MusicGen, and every clip is encoded once."""
-import hashlib
 import typing as tp
 
 from .. import environment
 environment.prepare()
 from audiocraft.solvers.musicgen import MusicGenSolver
 import torch
+
+from ..hashes import tensors_hash
 
 Encode = tp.Callable[[torch.Tensor], tp.Tuple[torch.Tensor, tp.Optional[torch.Tensor]]]
 
@@ -16,15 +17,15 @@ def remember(encode: Encode) -> Encode:
     Args:
         encode (callable): From audio [B, C, T] to codes [B, K, T'] and no scale.
     """
-    known: tp.Dict[bytes, torch.Tensor] = {}
+    known: tp.Dict[str, torch.Tensor] = {}
 
     def remembered(audio: torch.Tensor) -> tp.Tuple[torch.Tensor, tp.Optional[torch.Tensor]]:
-        keys = [hashlib.sha256(item.numpy().tobytes()).digest() for item in audio.cpu()]
-        new = [index for index, key in enumerate(keys) if key not in known]
-        for index in new:  # one by one, which is twice as fast: what the codec's first layers make of one fits a cache
-            codes, scale = encode(audio[index:index + 1])
-            assert scale is None
-            known[keys[index]] = codes[0].short().cpu()
+        keys = [tensors_hash({'audio': item}) for item in audio]
+        for key, item in zip(keys, audio):  # one by one: what the first layers make of one fits a cache, twice as fast
+            if key not in known:
+                codes, scale = encode(item[None])
+                assert scale is None
+                known[key] = codes[0].short().cpu()
         return torch.stack([known[key] for key in keys]).long().to(audio.device), None
     return remembered
 
