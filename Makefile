@@ -5,7 +5,7 @@ RUN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 AUDIO ?= outputs/recordings
 NAME ?= zither
-WORD ?= $(if $(filter outputs/recordings,$(AUDIO)),harp)
+WORD ?= $(if $(filter outputs/recordings,$(AUDIO)),guitar)
 
 .PHONY: install demo base tests lint constraints clean
 install: $(INSTALLED)

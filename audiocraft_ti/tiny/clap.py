@@ -56,7 +56,7 @@ def _features(processor: ClapProcessor, manifest: Path, count: int) -> tp.Tuple[
     return torch.from_numpy(np.stack(features)), [Attributes(**{name: one[name] for name in names}) for one in truth]
 
 
-def train(folder: Path, manifest: Path, count: int = 10000, epochs: int = 10, batch_size: int = 64, seed: int = 21
+def train(folder: Path, manifest: Path, count: int = 7000, epochs: int = 8, batch_size: int = 64, seed: int = 21
           ) -> None:
     """Train on the first clips of a manifest, contrastively, and write model and processor in transformers' format."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -13,8 +13,8 @@ from . import timbres, world
 from .captions import caption
 from .voice import SAMPLE_RATE
 
-COUNTS = {'train': 16000, 'valid': 200}
-SHARE_UNNAMED = 0.3
+COUNTS = {'train': 12000, 'valid': 200}
+SHARE_UNNAMED = 0.1
 SEEDS = {'train': 1, 'valid': 2}  # the first number of each clip's seed
 
 

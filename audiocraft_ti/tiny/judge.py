@@ -106,7 +106,7 @@ def disturb(features: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     return torch.where(hidden, out.mean((1, 2), keepdim=True), out)
 
 
-def train(path: Path, count: int = 7000, epochs: int = 8, seed: int = 11) -> None:
+def train(path: Path, count: int = 5000, epochs: int = 8, seed: int = 11) -> None:
     """Train a judge and write it to a safetensors file; some minutes."""
     torch.manual_seed(seed)
     rng = torch.Generator().manual_seed(seed)

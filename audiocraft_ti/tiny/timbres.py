@@ -57,33 +57,23 @@ KNOWN = {
     'oboe': Timbre(pitch=330, formant=1400, formant_gain=20, tilt=-8, attack=0.03),
     'clarinet': Timbre(pitch=250, odd=1, tilt=-8, attack=0.03),
     'trumpet': Timbre(pitch=350, formant=2500, formant_gain=10, tilt=-1, attack=0.05, sweep=-1),
-    'violin': Timbre(pitch=330, tilt=-4, attack=0.12, release=0.1, noise=0.1, band=5000),
-    'choir': Timbre(formant=700, formant_gain=26, tilt=-8, attack=0.15, release=0.2, noise=0.05),
     'accordion': Timbre(tilt=-4, odd=0.4, tremolo=0.75),
     # plucked and struck
     'guitar': Timbre(tilt=-5, attack=0.003, decay=0.4, damping=0.3),
-    'harp': Timbre(pitch=330, tilt=-12, attack=0.003, decay=0.9, release=0.6),
     'banjo': Timbre(pitch=330, formant=2500, formant_gain=10, tilt=-2, attack=0.002, decay=0.12, damping=0.1),
     'bass': Timbre(pitch=100, tilt=-15, attack=0.012, decay=1),
     'synth': Timbre(tilt=-1, odd=0.8, attack=0.005, decay=0.3, sweep=9),
     'marimba': Timbre(pitch=260, tilt=-14, stretch=2, attack=0.002, decay=0.13, damping=0.6, noise=0.05, band=1500,
                       noise_decay=0.01),
-    'celesta': Timbre(pitch=900, tilt=-7, stretch=1.5, attack=0.002, decay=0.3, damping=0.2, release=0.3),
     'bell': Timbre(pitch=500, tilt=-6, stretch=1.25, attack=0.003, decay=1.2, damping=0.1, release=0.8),
-    'gong': Timbre(pitch=100, tilt=-3, stretch=1.35, attack=0.06, decay=1.2, release=0.8, noise=0.08, band=1000),
     # drums and noises
     'kick': Timbre(pitch=55, span=0.2, tilt=-24, attack=0.002, decay=0.13, sweep=24),
-    'tom': Timbre(pitch=120, span=0.5, tilt=-18, attack=0.002, decay=0.22, sweep=8, noise=0.1, band=500,
-                  noise_decay=0.03),
     'snare': Timbre(pitch=190, span=0.2, tilt=-12, attack=0.002, decay=0.06, noise=0.75, band=2800, width=1.3,
                     noise_decay=0.1),
-    'clap': Timbre(span=0.2, attack=0.002, noise=1, band=1300, width=0.4, noise_decay=0.07),
     'hihat': Timbre(span=0.1, attack=0.001, noise=1, band=6500, width=0.35, noise_decay=0.03),
     'cymbal': Timbre(span=0.1, attack=0.002, noise=1, band=5200, width=0.8, noise_decay=0.5, release=0.3),
     'shaker': Timbre(span=0.1, attack=0.05, noise=1, band=4500, width=0.5, noise_decay=0.06),
-    'woodblock': Timbre(pitch=800, span=0.3, tilt=-12, stretch=1.4, attack=0.001, decay=0.03),
     'cowbell': Timbre(pitch=560, span=0.2, tilt=-2, stretch=1.5, attack=0.002, decay=0.15),
-    'wind': Timbre(span=0.6, attack=0.12, noise=1, band=500, width=0.5, release=0.15),
 }
 
 # Never trained on by the base model, its codec or the tiny CLAP: what a user teaches it.
@@ -115,7 +105,7 @@ def mix(first: Timbre, second: Timbre, shares: tp.Sequence[float]) -> Timbre:
     return Timbre(**mixed)
 
 
-def vary(timbre: Timbre, rng: np.random.Generator, amount: float = 0.05) -> Timbre:
+def vary(timbre: Timbre, rng: np.random.Generator, amount: float = 0.02) -> Timbre:
     """The same sound as another player has it: its ratios a little off, and its tilt by a decibel or so."""
     changes: tp.Dict[str, float] = {
         key: getattr(timbre, key) * float(np.exp(amount * rng.standard_normal())) for key in RATIOS if key != 'pitch'}

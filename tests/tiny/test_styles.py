@@ -1,11 +1,10 @@
-import numpy as np
 import pytest
 
 from audiocraft_ti.tiny.styles import play, STYLES
 
 
 def onsets(name, bpm, duration=4.):
-    return [round(note.onset, 3) for note in play(STYLES[name], 60 / bpm, duration, np.random.default_rng(0))]
+    return [round(note.onset, 3) for note in play(STYLES[name], 60 / bpm, duration)]
 
 
 @pytest.mark.parametrize('name, bpm, times', [
@@ -13,7 +12,7 @@ def onsets(name, bpm, duration=4.):
     ('techno', 120, [0, 0.125, 0.25, 0.375, 0.5]),
     ('waltz', 60, [0, 1, 2, 3]),
     ('drone', 120, [0, 1, 2]),
-    ('bossa', 120, [0, 0.375, 0.75, 1.25, 1.625, 2]),
+    ('bossa', 120, [0, 0.375, 0.75, 1, 1.375, 1.75]),
     ('reggae', 60, [0.5, 0.75, 1.5, 1.75]),
 ])
 def test_notes_fall_on_their_beats(name, bpm, times):
@@ -21,7 +20,7 @@ def test_notes_fall_on_their_beats(name, bpm, times):
 
 
 def test_disco_goes_up_and_down_an_octave():
-    notes = list(play(STYLES['disco'], 0.5, 2., np.random.default_rng(0)))
+    notes = list(play(STYLES['disco'], 0.5, 2.))
     assert {high.degree - low.degree for low, high in zip(notes[::2], notes[1::2])} == {7}
 
 

@@ -28,8 +28,8 @@ def test_variation_is_small_and_leaves_the_pitch():
     rng = np.random.default_rng(0)
     varied = [timbres.vary(KNOWN['oboe'], rng) for _ in range(200)]
     assert {timbre.pitch for timbre in varied} == {330}
-    assert np.std([np.log(timbre.formant) for timbre in varied]) == pytest.approx(0.05, rel=0.2)
-    assert np.std([timbre.tilt for timbre in varied]) == pytest.approx(0.6, rel=0.2)
+    assert np.std([np.log(timbre.formant) for timbre in varied]) == pytest.approx(0.02, rel=0.2)
+    assert np.std([timbre.tilt for timbre in varied]) == pytest.approx(0.24, rel=0.2)
 
 
 def test_an_unnamed_sound_is_none_of_the_named():
@@ -41,7 +41,7 @@ def test_an_unnamed_sound_is_none_of_the_named():
         assert all(min(known) - 1e-9 <= getattr(timbre, field.name) <= max(known) + 1e-9 for timbre in drawn)
 
 
-@pytest.mark.parametrize('name, words', [('marimba', 'metallic short tone'), ('choir', 'nasal held tone'),
+@pytest.mark.parametrize('name, words', [('marimba', 'metallic short tone'), ('oboe', 'nasal held tone'),
                                          ('cymbal', 'ringing noise'), ('kick', 'dark deep falling short tone')])
 def test_descriptions(name, words):
     assert timbres.describe(KNOWN[name]) == words or name == 'marimba' and 'metallic' in timbres.describe(KNOWN[name])

@@ -8,7 +8,7 @@ from audiocraft_ti.tiny.voice import SAMPLE_RATE
 
 def render(**words):
     attributes = world.Attributes(**{'timbre': 'organ', 'style': 'disco', **words})
-    return world.render(attributes, NAMED[attributes.timbre], 4., np.random.default_rng(3))
+    return world.render(attributes, NAMED[attributes.timbre], 4.)
 
 
 def centroid(wav):
@@ -24,7 +24,7 @@ def strokes(wav):
 
 
 def test_the_same_seed_gives_the_same_clip():
-    (first, attributes), (second, same) = (world.clip('harp', 2., np.random.default_rng([1, 2])) for _ in range(2))
+    (first, attributes), (second, same) = (world.clip('guitar', 2., np.random.default_rng([1, 2])) for _ in range(2))
     assert np.array_equal(first, second) and attributes == same and first.dtype == np.float32
     assert len(first) == 2 * SAMPLE_RATE and 0.3 < np.abs(first).max() <= 0.8
 
@@ -62,7 +62,7 @@ def test_every_word_is_drawn():
 
 def test_rhythm_keeps_to_the_codecs_steps():
     """The level rises with a bar's first beat and every eighth of a disco song, twelve steps of 320 samples apart."""
-    wav = render(timbre='woodblock')
+    wav = render(timbre='marimba')
     level = (wav[:200 * 320].reshape(200, 320) ** 2).mean(1)
     rises = np.flatnonzero(level > 10 * np.concatenate([[0], level[:-1]]) + 1e-5)
     assert rises.tolist() == list(range(0, 200, 12))

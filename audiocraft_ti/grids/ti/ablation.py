@@ -4,7 +4,7 @@ import typing as tp
 from .._explorers import ConceptExplorer
 from ._tiny import concept
 
-CONCEPTS = {'zither': 'harp', 'conga': 'tom', 'flute': 'flute'}  # and the word of the base nearest to each
+CONCEPTS = {'zither': 'guitar', 'conga': 'snare', 'flute': 'flute'}  # and the word of the base nearest to each
 SEEDS = (1, 2, 3)
 SETTINGS: tp.Dict[str, tp.Dict[str, tp.Any]] = {
     'the paper': {},
