@@ -33,7 +33,7 @@ CODEC = ['solver=compression/tiny', f'continue_from={WORK}/autoencoder.th', 'opt
 # First the first second of many clips, which tells timbres and styles apart since clips begin with a bar; then whole
 # ones.
 BEGINNINGS = ['solver=musicgen/tiny', 'dataset.segment_duration=1', 'dataset.min_segment_ratio=4',
-              'dataset.batch_size=12', 'optim.epochs=14']
+              'dataset.batch_size=12', 'optim.epochs=12']
 LANGUAGE_MODEL = ['solver=musicgen/tiny', f'continue_from={WORK}/beginnings.th']
 ENVIRONMENT = {
     # the C library would give freed memory back to the system with every batch, at three times the time of encoding it
