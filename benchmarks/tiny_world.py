@@ -37,6 +37,7 @@ from audiocraft_ti.tiny.voice import SAMPLE_RATE
 
 SEED = 777  # of fresh clips
 NEUTRAL = 'A recording of a {}'
+SAMPLING: tp.Dict[str, tp.Any] = {'temperature': 0.2, 'top_k': 5}  # as in config/solver/musicgen/*tiny.yaml
 RELEARNED = ['flute', 'clarinet', 'accordion', 'guitar', 'bass', 'bell', 'kick', 'snare']
 TITLE = """# The tiny base
 
@@ -80,7 +81,7 @@ class World:
         self.base = base or load_base('tiny')
         self.judge = judges.load(tiny.JUDGE)
         self.music = MusicGen('tiny', self.base.codec, self.base.lm, max_duration=30)
-        self.music.set_generation_params(top_k=50, duration=4, cfg_coef=3)
+        self.music.set_generation_params(**SAMPLING, duration=4, cfg_coef=self.base.lm.cfg_coef)
 
     def generate(self, prompts: tp.Sequence[str], seed: int = 0, batch_size: int = 30) -> torch.Tensor:
         """Guided samples, [N, T]."""
@@ -252,7 +253,7 @@ def cost_results() -> tp.List[Result]:
     begin = time.perf_counter()
     base = load_base('tiny')
     music = MusicGen('tiny', base.codec, base.lm, max_duration=30)
-    music.set_generation_params(top_k=50, duration=4)
+    music.set_generation_params(**SAMPLING, duration=4, cfg_coef=base.lm.cfg_coef)
     music.generate(['A disco song with a guitar'])
     return [Result('weights, MB', size, 15, at_most=True),
             Result('load and generate 4 s, seconds', time.perf_counter() - begin, 10, at_most=True)]

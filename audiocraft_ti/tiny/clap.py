@@ -11,6 +11,7 @@ from tqdm import tqdm
 from transformers import ClapConfig, ClapFeatureExtractor, ClapModel, ClapProcessor, RobertaTokenizer
 
 from .captions import caption, full
+from .dataset import attributes_of
 from .text import sentences
 from .voice import SAMPLE_RATE
 from .world import Attributes, DURATION
@@ -51,9 +52,7 @@ def _features(processor: ClapProcessor, manifest: Path, count: int) -> tp.Tuple[
     for path in tqdm(paths, 'spectrograms'):
         wav, _ = soundfile.read(path, int(DURATION * SAMPLE_RATE), dtype='float32')
         features.append(processor.feature_extractor(wav, sampling_rate=SAMPLE_RATE)['input_features'][0])
-    truth = [json.loads(path.with_suffix('.json').read_text()) for path in paths]
-    names = Attributes.__dataclass_fields__
-    return torch.from_numpy(np.stack(features)), [Attributes(**{name: one[name] for name in names}) for one in truth]
+    return torch.from_numpy(np.stack(features)), [attributes_of(path) for path in paths]
 
 
 def train(folder: Path, manifest: Path, count: int = 7000, epochs: int = 8, batch_size: int = 64, seed: int = 21

@@ -1,5 +1,6 @@
 """The tiny world as files, in the formats of audiocraft's own datasets."""
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import fields
 import json
 from pathlib import Path
 import sys
@@ -33,6 +34,12 @@ def _write_clip(folder: Path, split: str, index: int) -> dict:
     path.with_suffix('.json').write_text(json.dumps({**vars(attributes), 'description': text}))
     return {'path': str(path), 'duration': world.DURATION, 'sample_rate': SAMPLE_RATE, 'amplitude': None,
             'weight': None, 'info_path': None}
+
+
+def attributes_of(path: tp.Union[str, Path]) -> world.Attributes:
+    """What is true of a clip that was written."""
+    stored = json.loads(Path(path).with_suffix('.json').read_text())
+    return world.Attributes(**{field.name: stored[field.name] for field in fields(world.Attributes)})
 
 
 def _write_part(args: tp.Tuple[Path, str, range]) -> tp.List[dict]:

@@ -35,7 +35,7 @@ CODEC = ['solver=compression/tiny', f'continue_from={WORK}/autoencoder.th', 'opt
 BEGINNINGS = ['solver=musicgen/tiny', 'dataset.segment_duration=1', 'dataset.min_segment_ratio=4',
               'dataset.batch_size=12', 'optim.epochs=12']
 WHOLE_CLIPS = ['solver=musicgen/tiny', f'continue_from={WORK}/beginnings.th']
-LANGUAGE_MODEL = ['solver=musicgen/tiny', f'continue_from={WORK}/whole_clips.th', 'optim.epochs=6', 'optim.lr=5e-4']
+LANGUAGE_MODEL = ['solver=musicgen/tiny', f'continue_from={WORK}/whole_clips.th', 'optim.epochs=4', 'optim.lr=5e-4']
 ENVIRONMENT = {
     # the C library would give freed memory back to the system with every batch, at three times the time of encoding it
     'MALLOC_MMAP_MAX_': '0', 'MALLOC_TRIM_THRESHOLD_': '100000000000',

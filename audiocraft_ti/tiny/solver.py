@@ -1,11 +1,15 @@
-"""How the tiny base's language model is trained: as audiocraft trains a MusicGen, and every clip is encoded once."""
+"""How the tiny base's language model is trained: as audiocraft trains a MusicGen, on clips that are encoded once."""
 import typing as tp
 
 from .. import environment
 environment.prepare()
+from audiocraft.modules.conditioners import SegmentWithAttributes
 from audiocraft.solvers.musicgen import MusicGenSolver
+import numpy as np
 import torch
 
+from .captions import caption
+from .dataset import attributes_of
 from ..hashes import tensors_hash
 
 Encode = tp.Callable[[torch.Tensor], tp.Tuple[torch.Tensor, tp.Optional[torch.Tensor]]]
@@ -34,10 +38,19 @@ class TinyMusicGenSolver(MusicGenSolver):
     """audiocraft's solver for clips that come again in every epoch.
 
     Encoding is most of a step where the language model is no larger than the codec. audiocraft's own cache of tokens
-    is written by a run that trains on them already, and 1.3.0 cannot read what it wrote.
+    is written by a run that trains on them already, and 1.3.0 cannot read what it wrote. Whenever a clip comes, it has
+    another caption, or else a caption would become the name of one clip, of which the model recalls every detail.
     """
     NAME = 'tiny_musicgen'
 
     def build_model(self) -> None:
         super().build_model()
+        self.rng = np.random.default_rng(self.cfg.seed)
         setattr(self.compression_model, 'encode', remember(self.compression_model.encode))
+
+    def run_step(self, idx: int, batch: tp.Tuple[torch.Tensor, tp.List[SegmentWithAttributes]], metrics: dict) -> dict:
+        """audiocraft's own, after new captions for what is trained on."""
+        if self.current_stage == 'train':
+            for info in batch[1]:
+                setattr(info, 'description', caption(attributes_of(info.meta.path), self.rng))
+        return super().run_step(idx, batch, metrics)
