@@ -95,6 +95,7 @@ def _build_lm(cfg: DictConfig, state: State, device: str, dtype: str) -> LMModel
     loaders._delete_param(cfg, 'conditioners.self_wav.chroma_stem.cache_path')
     lm = builders.get_lm_model(cfg)
     lm.load_state_dict(state)
+    lm.transformer.to(getattr(torch, dtype))  # upstream leaves the norms of queries and keys in float32
     return lm
 
 
