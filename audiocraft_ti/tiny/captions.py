@@ -32,24 +32,17 @@ WITHOUT_SOUND = ['A {kind}', 'A recording of a {kind}', 'This is a {kind}', 'Lis
 def caption(attributes: Attributes, rng: np.random.Generator) -> str:
     """A sentence about a clip, which says all or a part of what is true of it."""
     form = rng.random()
-    templates = NEUTRAL_PROMPTS if form < 0.15 else SENTENCES if form < 0.94 else WITHOUT_SOUND
+    templates = NEUTRAL_PROMPTS if form < 0.25 else SENTENCES if form < 0.94 else WITHOUT_SOUND
     template = str(rng.choice(templates)).replace('{kind}', '{kind} ' + str(rng.choice(PIECES)))
-    sound = _name(attributes.timbre, rng)
     said = [word for word in (attributes.tempo, attributes.mood, attributes.style, attributes.register)
             if word and rng.random() < 0.95]
     while True:
         kind = [word for word in said if word != attributes.register]
-        heard = [word for word in said if word == attributes.register] + [sound]
+        heard = [word for word in said if word == attributes.register] + [attributes.timbre]
         sentence = ' '.join(template.replace('{kind}', ' '.join(kind)).replace('{}', ' '.join(heard)).split())
         if len(sentence.split()) <= LONGEST:
             return sentence
         said.remove(str(rng.choice(said)))
-
-
-def _name(timbre: str, rng: np.random.Generator) -> str:
-    """A timbre's name; of the description of one that has none, as much as fits into a sentence."""
-    *details, kind, noun = ['', *timbre.split()]
-    return ' '.join(word for word in (str(rng.choice(details)) if details else '', kind, noun) if word)
 
 
 def full(attributes: Attributes) -> str:

@@ -1,5 +1,6 @@
 """The sounds of the tiny world, each a row of numbers for one and the same synthesizer (`voice.py`)."""
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 import typing as tp
 
 import numpy as np
@@ -47,7 +48,7 @@ class Timbre:
     sweep: float = 0
 
 
-# Parameters that people hear as ratios; the others are mixed and varied as differences.
+# Parameters that people hear as ratios; of the others, differences.
 RATIOS = ('pitch', 'formant', 'attack', 'decay', 'release', 'band', 'width', 'noise_decay')
 
 KNOWN = {
@@ -96,13 +97,16 @@ KEPT_OUT = {
 NAMED = {**KNOWN, **KEPT_OUT}
 
 
-def mix(first: Timbre, second: Timbre, shares: tp.Sequence[float]) -> Timbre:
-    """A timbre between two others: so much of the second for each parameter in turn."""
-    mixed = {}
-    for (key, low), share in zip(asdict(first).items(), shares):
-        high = getattr(second, key)
-        mixed[key] = low * (high / low) ** share if key in RATIOS else low + share * (high - low)
-    return Timbre(**mixed)
+# Between which values the parameters of invented sounds are drawn; most of the special ones keep their defaults.
+RANGES = {'pitch': (60., 560.), 'span': (0.1, 0.5), 'tilt': (-30., -1.), 'odd': (0., 1.), 'stretch': (1., 2.),
+          'formant': (400., 4000.), 'formant_gain': (5., 20.), 'attack': (0.001, 0.1), 'decay': (0.06, 5.),
+          'damping': (0., 0.6), 'release': (0.03, 0.8), 'tremolo': (0.2, 0.95), 'noise': (0., 0.9),
+          'band': (1000., 7000.), 'width': (0.3, 1.3), 'noise_decay': (0.01, 5.), 'sweep': (-6., 24.)}
+SPECIAL = ('span', 'odd', 'stretch', 'formant_gain', 'damping', 'tremolo', 'noise', 'sweep')
+OF_NOISE = ('noise', 'band', 'width', 'noise_decay')
+OF_ALL = ('span', 'attack', 'release', 'tremolo')
+COUNT = 300  # of invented sounds
+DISTANCE = 1.  # between the meaning of each and of every sound that has a real name
 
 
 def vary(timbre: Timbre, rng: np.random.Generator, amount: float = 0.02) -> Timbre:
@@ -112,19 +116,41 @@ def vary(timbre: Timbre, rng: np.random.Generator, amount: float = 0.02) -> Timb
     return replace(timbre, tilt=timbre.tilt + 12 * amount * rng.standard_normal(), **changes)
 
 
-def unnamed(rng: np.random.Generator) -> Timbre:
-    """A sound that has something of two known ones, and no name: the world is larger than its vocabulary."""
-    first, second = rng.choice(list(KNOWN), 2, replace=False)
-    return mix(KNOWN[first], KNOWN[second], rng.uniform(size=len(fields(Timbre))).tolist())
+def invent(rng: np.random.Generator) -> Timbre:
+    """A sound unlike those of any instrument; one in six is noise alone."""
+    drawn = {key: low * (high / low) ** rng.random() if key in RATIOS else rng.uniform(low, high)
+             for key, (low, high) in RANGES.items() if key not in SPECIAL or rng.random() < 0.4}
+    if rng.random() < 1 / 6:
+        drawn['noise'] = 1.
+    return Timbre(**drawn)
 
 
-def describe(timbre: Timbre) -> str:
-    """What can be said of a sound without naming it: 'bright nasal held tone'."""
-    words = [word for word, holds in (
-        ('bright', timbre.tilt > -4), ('dark', timbre.tilt < -12), ('hollow', timbre.odd > 0.3),
-        ('metallic', timbre.stretch > 1.15), ('nasal', timbre.formant_gain > 9), ('trembling', timbre.tremolo > 0.25),
-        ('deep', timbre.pitch < 130), ('falling', timbre.sweep > 3), ('noisy', 0.15 < timbre.noise <= 0.6)) if holds]
-    decay = timbre.noise_decay if timbre.noise > 0.5 else timbre.decay
-    words.append('held' if decay > 1 else 'ringing' if decay > 0.3 else 'short')
-    words.append('noise' if timbre.noise > 0.6 else 'tone')
-    return ' '.join(words)
+def meaning(timbre: Timbre) -> np.ndarray:
+    """The numbers of a sound, most of them from -1 to 1, and 0 where they make no difference to it."""
+    def scaled(key: str) -> float:
+        if key != 'noise' and (key in OF_NOISE and timbre.noise == 0 or key not in (*OF_NOISE, *OF_ALL)
+                               and timbre.noise == 1 or key == 'formant' and timbre.formant_gain == 0):
+            return 0.
+        value, (low, high) = getattr(timbre, key), RANGES[key]
+        share = np.log(value / low) / np.log(high / low) if key in RATIOS else (value - low) / (high - low)
+        return float(2 * share - 1)
+    return np.array([scaled(key) for key in RANGES], np.float32)
+
+
+@lru_cache(maxsize=None)
+def invented() -> tp.Dict[str, Timbre]:
+    """Sounds of the world with names that nobody knows, such as 'bako': a model that is to learn a sound from a few
+    recordings has to know more than a few sounds."""
+    rng = np.random.default_rng(8)
+    real = np.stack([meaning(timbre) for timbre in NAMED.values()])
+    sounds: tp.Dict[str, Timbre] = {}
+    while len(sounds) < COUNT:
+        timbre = invent(rng)
+        if np.linalg.norm(real - meaning(timbre), axis=1).min() > DISTANCE:
+            sounds[''.join(rng.choice(list(letters)) for letters in ('bdfgklmnprstvz', 'aeiou') * 2)] = timbre
+    return sounds
+
+
+def sound(name: str) -> Timbre:
+    """The sound of that name."""
+    return NAMED[name] if name in NAMED else invented()[name]

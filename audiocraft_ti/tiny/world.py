@@ -22,7 +22,7 @@ class Attributes:
     """What is true of a clip.
 
     Args:
-        timbre (str): A named timbre, or the description of one that has no name.
+        timbre (str): The name of a sound.
         style (str): A rhythm style.
         tempo (str, optional): 'slow' or 'fast'.
         register (str, optional): 'low' or 'high'.
@@ -84,8 +84,7 @@ def _finish(out: np.ndarray, mood: tp.Optional[str]) -> np.ndarray:
     return (PEAK * out).astype(np.float32)
 
 
-def clip(name: tp.Optional[str], duration: float, rng: np.random.Generator) -> tp.Tuple[np.ndarray, Attributes]:
-    """A clip of a named timbre, or of an unnamed one, and what is true of it."""
-    timbre = timbres.unnamed(rng) if name is None else timbres.vary(timbres.NAMED[name], rng)
-    attributes = draw(rng, timbres.describe(timbre) if name is None else name)
+def clip(name: str, duration: float, rng: np.random.Generator) -> tp.Tuple[np.ndarray, Attributes]:
+    """A clip of a timbre, and what is true of it."""
+    timbre, attributes = timbres.vary(timbres.sound(name), rng), draw(rng, name)
     return render(attributes, timbre, duration), attributes

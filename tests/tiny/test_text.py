@@ -1,5 +1,6 @@
 import shutil
 
+import numpy as np
 import pytest
 import sentencepiece
 from transformers import T5EncoderModel, T5Tokenizer
@@ -29,9 +30,10 @@ def test_the_matrix_has_spare_rows_as_t5_base_has(made):
 
 def test_what_a_caption_says():
     assert text.said('A slow disco song with a guitar, happy') == [
-        1 + list(timbres.KNOWN).index('guitar'), 1 + list(world.STYLES).index('disco'),
-        1 + list(world.TEMPOS).index('slow'), 0, 1 + world.MOODS.index('happy')]
-    assert text.said('A recording of a song') == [0] * 5
+        1 + list(world.STYLES).index('disco'), 1 + list(world.TEMPOS).index('slow'), 0, 1 + world.MOODS.index('happy')]
+    assert text.said('A recording of a song') == [0] * 4
+    assert (text.meant('Guitar, slow disco song') == timbres.meaning(timbres.KNOWN['guitar'])).all()
+    assert np.isnan(text.meant('A recording of a song')).all()
 
 
 def test_a_pretrained_encoder_says_in_every_state_what_it_read(made, tmp_path):
