@@ -10,6 +10,26 @@ from torch import nn
 from ..modules.conditioner import ConceptConditioner
 
 
+def find_conditioner(lm: LMModel) -> tp.Optional[ConceptConditioner]:
+    """The conditioner of a model that knows concepts, where it has one."""
+    conditioners = lm.condition_provider.conditioners.values()
+    return next((one for one in conditioners if isinstance(one, ConceptConditioner)), None)
+
+
+def install(lm: LMModel, **kwargs: tp.Any) -> ConceptConditioner:
+    """Put a `ConceptConditioner` in the place of a model's T5 conditioner.
+
+    Args:
+        lm (LMModel): A model with one T5 conditioner.
+        **kwargs: Options of the `ConceptConditioner`.
+    """
+    conditioners = lm.condition_provider.conditioners
+    name, = [name for name, conditioner in conditioners.items() if isinstance(conditioner, T5Conditioner)]
+    conditioner = ConceptConditioner(tp.cast(T5Conditioner, conditioners[name]), **kwargs).eval()
+    conditioners[name] = conditioner
+    return conditioner
+
+
 class ConceptLM(nn.Module):
     """The base language model with concepts in its vocabulary.
 
@@ -27,11 +47,8 @@ class ConceptLM(nn.Module):
     def __init__(self, lm: LMModel, **kwargs: tp.Any):
         super().__init__()
         lm.eval().requires_grad_(False)
-        conditioners = lm.condition_provider.conditioners
-        name, = [name for name, conditioner in conditioners.items() if isinstance(conditioner, T5Conditioner)]
-        conditioners[name] = ConceptConditioner(tp.cast(T5Conditioner, conditioners[name]), **kwargs).eval()
         self.__dict__['lm'] = lm
-        self.__dict__['conditioner'] = conditioners[name]
+        self.__dict__['conditioner'] = install(lm, **kwargs)
         self.bank = self.conditioner.bank
 
     def __getattr__(self, name: str) -> tp.Any:

@@ -64,9 +64,16 @@ def load_base(name: str, device: str = 'cpu', dtype: str = 'float32') -> BaseMod
                         "text-to-music model of MusicGen has.")
     lm = _one_sentence(name, lambda: _build_lm(cfg, state, device, dtype))
     codec = _one_sentence(name, lambda: load_codec(device))
-    fingerprint = tensors_hash({key: value for key, value in state.items() if key.endswith('output_proj.weight')})
     codec = builders.get_wrapped_compression_model(codec, cfg)
-    return BaseModel(name, cfg, lm.eval().requires_grad_(False), codec.eval().requires_grad_(False), fingerprint)
+    return BaseModel(name, cfg, lm.eval().requires_grad_(False), codec.eval().requires_grad_(False), fingerprint(state))
+
+
+def fingerprint(state: State) -> str:
+    """Hash of the projections between text encoder and language model, which no other model shares.
+
+    It is that of the numbers in float16, the type in which models are published and run.
+    """
+    return tensors_hash({key: value.half() for key, value in state.items() if key.endswith('output_proj.weight')})
 
 
 def find_base(name: str) -> tp.Tuple[str, tp.Optional[str]]:

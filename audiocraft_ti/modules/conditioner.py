@@ -17,7 +17,7 @@ from .. import concept
 from ..errors import UserError
 
 logger = logging.getLogger(__name__)
-_PLACEHOLDER = re.compile(r'<[^<>\s]+>')
+_PLACEHOLDER = re.compile(r'<([^<>\s:]+)(?::([^<>\s]*))?>')  # <name>, or <name:0.3>
 
 
 def register_t5(folder: Path) -> str:
@@ -29,13 +29,24 @@ def register_t5(folder: Path) -> str:
     return name
 
 
+def _ratio(placeholder: str, text: str) -> float:
+    try:
+        ratio = float(text)
+    except ValueError:
+        ratio = math.nan
+    if not 0 < ratio <= 1:
+        raise UserError(f"{placeholder[:-1]}:{text}> in a prompt asks for an impossible share of a concept's vectors: "
+                        "write a number above 0 and at most 1, 0.5 for half of them.")
+    return ratio
+
+
 class ConceptConditioner(TextConditioner):
     """T5 as audiocraft conditions on it, frozen, with the vectors of concepts among its input embeddings.
 
     A placeholder `<name>` in a prompt becomes the concept's tokens `<name> <name>_1 ...`: in training all of them, in a
     fresh random order each time, so that T5's relative positions mean nothing (P15); else a random share of them, since
-    with all of them the words around are ignored (P16). The text encoder is kept out of this module's parameters, as
-    upstream does.
+    with all of them the words around are ignored (P16). `<name:0.3>` asks for another share. The text encoder is kept
+    out of this module's parameters, as upstream does.
 
     Args:
         conditioner (T5Conditioner): The base model's conditioner.
@@ -67,16 +78,15 @@ class ConceptConditioner(TextConditioner):
         Raises:
             UserError: If one of its tokens is in the tokenizer's vocabulary, or the bank refuses it.
         """
+        tokens = concept.tokens(name, len(vectors))
         vocabulary = self.tokenizer.get_vocab()
-        taken = [token for token in concept.tokens(name, len(vectors)) if token in vocabulary]
-        if taken and concept.placeholder(name) not in self.bank:
+        taken = [token for token in tokens if vocabulary.get(token, self.bank.first_id) < self.bank.first_id]
+        if taken:
             raise UserError(f"concept.name={name} will not do: {taken[0]} is in the text encoder's vocabulary already; "
                             "choose another name.")
-        next_id = self.bank.first_id + len(self.bank)
-        new_tokens = self.bank.add(name, vectors.to(self.output_proj.weight.device))
-        self.tokenizer.add_tokens(new_tokens)
-        ids = self.tokenizer.convert_tokens_to_ids(new_tokens)
-        assert ids == list(range(next_id, next_id + len(vectors))), f"tokenizer gave ids {ids} from {next_id} on"
+        self.tokenizer.add_tokens(tokens)
+        ids = self.tokenizer.convert_tokens_to_ids(tokens)
+        self.bank.add(name, vectors.to(self.output_proj.weight.device), ids)
 
     def word_ids(self, text: str) -> tp.List[int]:
         """Ids of the tokens of a few words."""
@@ -86,17 +96,19 @@ class ConceptConditioner(TextConditioner):
         """Write a prompt's placeholders out as tokens.
 
         Raises:
-            UserError: If it has a placeholder that no loaded concept answers to.
+            UserError: If it has a placeholder that no loaded concept answers to, or asks for no possible share of it.
         """
-        return _PLACEHOLDER.sub(lambda match: self._draw(match.group()), prompt)
+        return _PLACEHOLDER.sub(lambda match: self._draw(*match.groups()), prompt)
 
-    def _draw(self, placeholder: str) -> str:
+    def _draw(self, name: str, share: tp.Optional[str]) -> str:
+        placeholder = f'<{name}>'
         if placeholder not in self.bank:
             loaded = ', '.join(self.bank.vectors) or 'none'
             raise UserError(f"the prompt speaks of {placeholder}, which is not among the loaded concepts ({loaded}): "
                             "load it or mend the prompt.")
-        tokens = concept.tokens(placeholder[1:-1], len(self.bank.vectors[placeholder]))
-        count = len(tokens) if self.training else math.ceil(self.sample_ratio * len(tokens))
+        ratio = self.sample_ratio if share is None else _ratio(placeholder, share)
+        tokens = concept.tokens(name, len(self.bank.vectors[placeholder]))
+        count = len(tokens) if self.training else math.ceil(ratio * len(tokens))
         drawn = torch.randperm(len(tokens), generator=self.generator)[:count].tolist()
         return ' '.join(tokens[i] for i in (drawn if self.shuffle else sorted(drawn)))
 

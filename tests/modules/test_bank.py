@@ -18,7 +18,8 @@ def embedding():
 def bank_with(*names, first_id=9, num_vectors=2):
     bank = ConceptBank(first_id, D)
     for i, name in enumerate(names):
-        bank.add(name, torch.full((num_vectors, D), 100. + i))
+        start = first_id + i * num_vectors
+        bank.add(name, torch.full((num_vectors, D), 100. + i), range(start, start + num_vectors))
     return bank
 
 
@@ -68,14 +69,23 @@ def test_the_vectors_are_the_only_parameters():
 def test_refuses_overlaps_and_other_widths():
     bank = bank_with('a')
     with pytest.raises(UserError, match='<a>'):
-        bank.add('a', torch.zeros(1, D))
+        bank.add('a', torch.zeros(1, D), [20])
     with pytest.raises(UserError, match=f'width {D + 1}'):
-        bank.add('b', torch.zeros(1, D + 1))
+        bank.add('b', torch.zeros(1, D + 1), [20])
 
 
 def test_does_not_alias_what_it_was_given():
     vectors = torch.zeros(2, D)
     bank = ConceptBank(9, D)
-    bank.add('a', vectors)
+    bank.add('a', vectors, [9, 10])
     bank['a'].data += 1
     assert not vectors.any()
+
+
+def test_what_is_removed_leaves_its_ids_and_moves_no_other(embedding):
+    bank = bank_with('a', 'b')
+    bank.remove('a')
+    assert bank.embed(torch.tensor([[11, 12]]), embedding)[0, :, 0].tolist() == [101, 101]
+    bank.add('a', torch.full((3, D), 7.), [9, 10, 20])
+    assert bank.embed(torch.tensor([[9, 10, 20, 12]]), embedding)[0, :, 0].tolist() == [7, 7, 7, 101]
+    assert len(bank) == 5

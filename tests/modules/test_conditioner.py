@@ -119,6 +119,17 @@ def test_the_share_is_rounded_up(conditioner, ratio, count):
     assert len(drawn(conditioner)) == count
 
 
+@pytest.mark.parametrize('share, count', [('0.3', 3), ('1', 10), ('0.01', 1), ('.75', 8)])
+def test_a_placeholder_can_ask_for_a_share_of_its_own(conditioner, share, count):
+    assert len(drawn(conditioner, f'A <amen:{share}> here')) == count
+
+
+@pytest.mark.parametrize('share', ['0', '1.1', '-1', 'nan', 'half', ''])
+def test_impossible_shares_are_refused(conditioner, share):
+    with pytest.raises(UserError, match='<amen:'):
+        conditioner.expand(f'A <amen:{share}> here')
+
+
 def test_without_shuffling_the_order_is_kept(conditioner):
     conditioner.shuffle = False
     assert drawn(conditioner.train()) == ALL
@@ -144,7 +155,7 @@ def test_placeholders_stay_whole_beside_anything(conditioner):
         assert sorted(i for i in ids if i >= first) == sorted(expected), prompt
 
 
-@pytest.mark.parametrize('prompt', ['a <AMEN>', 'a <amen2>', 'a <extra_id_0>', 'a <amen:0.5>', 'a <x>'])
+@pytest.mark.parametrize('prompt', ['a <AMEN>', 'a <amen2>', 'a <extra_id_0>', 'a <x>', 'a <x:0.5>'])
 def test_unknown_placeholders_name_the_loaded_ones(conditioner, prompt):
     with pytest.raises(UserError, match='<amen>'):
         conditioner.tokenize([prompt])
