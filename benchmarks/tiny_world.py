@@ -23,7 +23,6 @@ from tqdm import tqdm
 
 from audiocraft_ti import environment, tiny
 environment.prepare()
-from audiocraft.models import MusicGen
 from audiocraft.modules.conditioners import ConditioningAttributes
 
 from audiocraft_ti.concept import Concept
@@ -37,7 +36,6 @@ from audiocraft_ti.tiny.voice import SAMPLE_RATE
 
 SEED = 777  # of fresh clips
 NEUTRAL = 'A recording of a {}'
-SAMPLING: tp.Dict[str, tp.Any] = {'temperature': 0.2, 'top_k': 5}  # as in config/solver/musicgen/*tiny.yaml
 RELEARNED = ['flute', 'clarinet', 'accordion', 'guitar', 'bass', 'bell', 'kick', 'snare']
 TITLE = """# The tiny base
 
@@ -80,8 +78,7 @@ class World:
     def __init__(self, base: tp.Optional[BaseModel] = None) -> None:
         self.base = base or load_base('tiny')
         self.judge = judges.load(tiny.JUDGE)
-        self.music = MusicGen('tiny', self.base.codec, self.base.lm, max_duration=30)
-        self.music.set_generation_params(**SAMPLING, duration=4, cfg_coef=self.base.lm.cfg_coef)
+        self.music = self.base.music_gen(duration=4)
 
     def generate(self, prompts: tp.Sequence[str], seed: int = 0, batch_size: int = 30) -> torch.Tensor:
         """Guided samples, [N, T]."""
@@ -177,6 +174,17 @@ class Concepts:
         """Mean loss of the fresh clips of a timbre under a word, or no text."""
         return self.world.losses(self.codes[name], word and NEUTRAL.format(word)).mean().item()
 
+    def best_word(self, name: str, finalists: int = 12) -> tp.Tuple[str, float]:
+        """The word of the whole vocabulary that suits the fresh clips best, and their loss under it.
+
+        All words are tried on the first clips' first bars, and those that do best there on everything.
+        """
+        few = self.codes[name][:4, :, :50]
+        first = {word: self.world.losses(few, NEUTRAL.format(word)).mean().item()
+                 for word in (*timbres.KNOWN, *timbres.invented())}
+        losses = {word: self.loss(name, word) for word in sorted(first, key=first.__getitem__)[:finalists]}
+        return min(losses.items(), key=lambda item: item[1])
+
     def learned_loss(self, name: str, draws: int = 4) -> float:
         """The same under the concept, with other vectors of it in each draw."""
         self.model.conditioner.generator.manual_seed(0)
@@ -198,9 +206,8 @@ def unknown_results(concepts: Concepts, names: tp.Sequence[str], count: int = 20
     """Sounds that no word of the model stands for: against its best word, and as they are heard in guided samples."""
     gains, heard = {}, []
     for name in tqdm(names, 'unknown sounds'):
-        losses = {word: concepts.loss(name, word) for word in timbres.KNOWN}
-        best = min(losses, key=losses.__getitem__)
-        gains[f'{name} over {best}'] = losses[best] - concepts.learned_loss(name)
+        best, loss = concepts.best_word(name)
+        gains[f'{name} over {best}'] = loss - concepts.learned_loss(name)
         wavs = concepts.world.generate([NEUTRAL.format(f'<my-{name}>')] * count)
         heard.append([timbre == name for timbre in concepts.world.judge.hear(wavs)[0]])
     shares = [sum(hits) / len(hits) for hits in heard]
@@ -251,10 +258,7 @@ def cost_results() -> tp.List[Result]:
     """Size on disk, and time to load and generate in a process of its own that has imported what it needs."""
     size = sum(path.stat().st_size for path in tiny.WEIGHTS.rglob('*') if path.is_file()) / 1e6
     begin = time.perf_counter()
-    base = load_base('tiny')
-    music = MusicGen('tiny', base.codec, base.lm, max_duration=30)
-    music.set_generation_params(**SAMPLING, duration=4, cfg_coef=base.lm.cfg_coef)
-    music.generate(['A disco song with a guitar'])
+    load_base('tiny').music_gen(duration=4).generate(['A disco song with a guitar'])
     return [Result('weights, MB', size, 15, at_most=True),
             Result('load and generate 4 s, seconds', time.perf_counter() - begin, 10, at_most=True)]
 

@@ -28,7 +28,7 @@ AUDIO = {'num_mel_bins': 64, 'spec_size': 128, 'patch_size': 8, 'patch_stride': 
 def _make_processor(folder: Path) -> ClapProcessor:
     tokenizer = ByteLevelBPETokenizer()
     lines = (text for line in sentences() for text in (line, line.lower()))
-    tokenizer.train_from_iterator(lines, vocab_size=1200, show_progress=False,
+    tokenizer.train_from_iterator(lines, vocab_size=1600, show_progress=False,
                                   special_tokens=['<s>', '<pad>', '</s>', '<unk>', '<mask>'])
     tokenizer.save_model(str(folder))
     extractor = ClapFeatureExtractor(

@@ -50,7 +50,7 @@ def make_t5(folder: Path, seed: int = 6) -> None:
     """Write tokenizer and initial weights, in the format of transformers; case makes no difference to it."""
     folder.mkdir(parents=True, exist_ok=True)
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=sentences(), model_prefix=str(folder / 'spiece'), vocab_size=700,
+        sentence_iterator=sentences(), model_prefix=str(folder / 'spiece'), vocab_size=1500,
         normalization_rule_name='nmt_nfkc_cf', hard_vocab_limit=False, pad_id=0, eos_id=1, unk_id=2, bos_id=-1,
         required_chars='abcdefghijklmnopqrstuvwxyz', minloglevel=2, num_threads=1)
     (folder / 'spiece.vocab').unlink()
@@ -92,7 +92,7 @@ class _Heads(nn.Module):
         return torch.stack(errors).sum(), right.float().mean()
 
 
-def pretrain(folder: Path, updates: int = 1500, batch_size: int = 64, lr: float = 2e-3, seed: int = 7) -> float:
+def pretrain(folder: Path, updates: int = 3000, batch_size: int = 64, lr: float = 2e-3, seed: int = 7) -> float:
     """Teach an encoder which words a caption says and how the sound that it names sounds, so that every state tells.
 
     MusicGen's T5 comes trained, too: a language model that has to learn reading and playing at once takes up to

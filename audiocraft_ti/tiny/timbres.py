@@ -98,14 +98,14 @@ NAMED = {**KNOWN, **KEPT_OUT}
 
 
 # Between which values the parameters of invented sounds are drawn; most of the special ones keep their defaults.
-RANGES = {'pitch': (60., 560.), 'span': (0.1, 0.5), 'tilt': (-30., -1.), 'odd': (0., 1.), 'stretch': (1., 2.),
-          'formant': (400., 4000.), 'formant_gain': (5., 20.), 'attack': (0.001, 0.1), 'decay': (0.06, 5.),
-          'damping': (0., 0.6), 'release': (0.03, 0.8), 'tremolo': (0.2, 0.95), 'noise': (0., 0.9),
-          'band': (1000., 7000.), 'width': (0.3, 1.3), 'noise_decay': (0.01, 5.), 'sweep': (-6., 24.)}
+RANGES = {'pitch': (50., 600.), 'span': (0.1, 0.5), 'tilt': (-34., 0.), 'odd': (0., 1.), 'stretch': (1., 2.),
+          'formant': (350., 4500.), 'formant_gain': (4., 24.), 'attack': (0.001, 0.12), 'decay': (0.05, 6.),
+          'damping': (0., 0.7), 'release': (0.03, 0.9), 'tremolo': (0.15, 1.), 'noise': (0., 0.9),
+          'band': (900., 7500.), 'width': (0.25, 1.4), 'noise_decay': (0.01, 6.), 'sweep': (-8., 26.)}
 SPECIAL = ('span', 'odd', 'stretch', 'formant_gain', 'damping', 'tremolo', 'noise', 'sweep')
 OF_NOISE = ('noise', 'band', 'width', 'noise_decay')
 OF_ALL = ('span', 'attack', 'release', 'tremolo')
-COUNT = 300  # of invented sounds
+COUNT = 1000  # of invented sounds
 DISTANCE = 1.  # between the meaning of each and of every sound that has a real name
 
 

@@ -37,5 +37,5 @@ def test_the_meaning_of_a_sound_is_what_can_be_heard_of_it():
     hihat, organ = timbres.meaning(KNOWN['hihat']), timbres.meaning(KNOWN['organ'])
     assert hihat[places['noise']] > 1 and hihat[places['pitch']] == hihat[places['tilt']] == 0  # noise has no pitch
     assert organ[places['band']] == organ[places['formant']] == 0
-    assert organ[places['tilt']] == pytest.approx(2 * 27 / 29 - 1)  # -3, from -30 to -1
-    assert organ[places['pitch']] == pytest.approx(2 * np.log(220 / 60) / np.log(560 / 60) - 1)
+    assert organ[places['tilt']] == pytest.approx(2 * 31 / 34 - 1)  # -3, from -34 to 0
+    assert organ[places['pitch']] == pytest.approx(2 * np.log(220 / 50) / np.log(600 / 50) - 1)
