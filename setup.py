@@ -22,9 +22,10 @@ setup(
     packages=[*find_packages(include=['audiocraft_ti', 'audiocraft_ti.*']), *CONFIG],
     package_dir=CONFIG,
     package_data={**{name: ['*.yaml'] for name in CONFIG}, 'audiocraft_ti.tiny': ['weights/**/*']},
+    entry_points={'console_scripts': ['audiocraft-ti = audiocraft_ti.cli:main']},
     install_requires=[
         'audiocraft==1.3.0',
-        'click',          # spaCy uses it without saying so
+        'click',
         'dora-search',
         'flashy',
         'numpy',

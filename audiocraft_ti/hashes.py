@@ -6,9 +6,14 @@ import typing as tp
 import torch
 
 
+def bytes_hash(data: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def file_hash(path: tp.Union[str, Path]) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    """SHA-256 of a file's bytes."""
+    return bytes_hash(Path(path).read_bytes())
 
 
 def tensors_hash(tensors: tp.Mapping[str, torch.Tensor]) -> str:

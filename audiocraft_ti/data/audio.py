@@ -1,4 +1,5 @@
 """Reading and writing audio without the ffmpeg program."""
+import os
 from pathlib import Path
 import typing as tp
 
@@ -34,9 +35,15 @@ def read_as(path: tp.Union[str, Path], sample_rate: int, channels: int) -> torch
     return convert_audio(wav, from_rate, sample_rate, channels)
 
 
-def write(path: tp.Union[str, Path], wav: torch.Tensor, sample_rate: int) -> Path:
-    """Write audio of shape [C, T] as 16-bit wav."""
+def write(path: tp.Union[str, Path], wav: torch.Tensor, sample_rate: int, comment: str = '') -> Path:
+    """Write audio of shape [C, T] as 16-bit wav, with a comment in its header; it appears whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, i16_pcm(wav.detach().cpu().clamp(-1, 1)).T.numpy(), sample_rate, 'PCM_16')
+    samples = i16_pcm(wav.detach().cpu().clamp(-1, 1)).T.numpy()
+    temporary = path.with_name(path.name + '.tmp')
+    with soundfile.SoundFile(temporary, 'w', sample_rate, samples.shape[1], 'PCM_16', format='WAV') as file:
+        if comment:
+            file.comment = comment
+        file.write(samples)
+    os.replace(temporary, path)
     return path

@@ -14,7 +14,7 @@ import typing as tp
 from .. import environment
 environment.prepare()
 from audiocraft.data.audio import audio_info
-from audiocraft.data.audio_dataset import AudioMeta, DEFAULT_EXTS
+from audiocraft.data.audio_dataset import AudioMeta, DEFAULT_EXTS, save_audio_meta
 from tqdm import tqdm
 
 from . import audio
@@ -183,6 +183,15 @@ def collect(folder: tp.Optional[str], train: tp.Optional[str], valid: tp.Optiona
         return split(clips, min_length, where)
     held_out = load(valid, 'datasource.valid')
     return clips, check_recordings(held_out, min_length, f'datasource.valid={valid}')
+
+
+def write(folder: Path, train: tp.List[Clip], valid: tp.List[Clip]) -> tp.List[Path]:
+    """Write both manifests, `train.jsonl` and `valid.jsonl`, into a folder that appears whole or not at all."""
+    temporary = folder.with_name(folder.name + '.tmp')
+    for name, clips in (('train', train), ('valid', valid)):
+        save_audio_meta(temporary / f'{name}.jsonl', tp.cast(list, clips))
+    temporary.rename(folder)
+    return [folder / f'{name}.jsonl' for name in ('train', 'valid')]
 
 
 def load(path: tp.Union[str, Path], key: str) -> tp.List[Clip]:

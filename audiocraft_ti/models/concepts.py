@@ -58,22 +58,27 @@ def list_concepts(model: MusicGen) -> tp.List[str]:
     return [key[1:-1] for key in conditioner.bank.vectors] if conditioner else []
 
 
-def set_concept_params(model: MusicGen, sample_ratio: float = 0.5, shuffle: bool = True,
+def set_concept_params(model: MusicGen, sample_ratio: tp.Optional[float] = None, shuffle: tp.Optional[bool] = None,
                        seed: tp.Optional[int] = None) -> None:
     """Set how placeholders are read from now on, as `set_generation_params` does for the rest.
 
     Args:
         model (MusicGen): The model.
-        sample_ratio (float): Share of a concept's vectors that is drawn for a prompt, its strength: half of them in the
-            paper (P16). `<name:0.3>` sets it for one placeholder.
-        shuffle (bool): Whether they are put in random order.
+        sample_ratio (float, optional): Share of a concept's vectors that is drawn for a prompt, its strength: half of
+            them in the paper (P16) and at first. `<name:0.3>` sets it for one placeholder.
+        shuffle (bool, optional): Whether they are put in random order; they are at first.
         seed (int, optional): Makes the draws after this call the same each time.
+    Raises:
+        UserError: If the share is none.
     """
-    if not 0 < sample_ratio <= 1:
-        raise UserError(f"sample_ratio={sample_ratio} is no share of a concept's vectors: give a number above 0 and at "
-                        "most 1.")
     conditioner = find_conditioner(model.lm) or install(model.lm)
-    conditioner.sample_ratio, conditioner.shuffle = sample_ratio, shuffle
+    if sample_ratio is not None:
+        if not 0 < sample_ratio <= 1:
+            raise UserError(f"sample_ratio={sample_ratio} is no share of a concept's vectors: give a number above 0 "
+                            "and at most 1.")
+        conditioner.sample_ratio = sample_ratio
+    if shuffle is not None:
+        conditioner.shuffle = shuffle
     if seed is not None:
         conditioner.generator.manual_seed(seed)
 

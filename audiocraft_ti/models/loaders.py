@@ -6,7 +6,7 @@ import typing as tp
 
 from .. import environment
 environment.prepare()
-from audiocraft.models import builders, loaders
+from audiocraft.models import builders, loaders, MusicGen
 from audiocraft.models.encodec import CompressionModel
 from audiocraft.models.lm import LMModel
 from audiocraft.utils.checkpoint import resolve_checkpoint_path
@@ -42,6 +42,24 @@ class BaseModel:
     lm: LMModel
     codec: CompressionModel
     fingerprint: str
+
+    @property
+    def sampling(self) -> tp.Dict[str, tp.Any]:
+        """How its makers sample from it, by the names of `generate.lm`.
+
+        MusicGen's checkpoints leave `top_k` at none, and MusicGen's own interface takes 250.
+        """
+        lm = OmegaConf.select(self.cfg, 'generate.lm') or {}
+        return {'use_sampling': True, 'temp': lm.get('temp') or 1., 'top_k': lm.get('top_k') or 250, 'top_p': 0.}
+
+    def music_gen(self, duration: float = 10.) -> MusicGen:
+        """audiocraft's own interface to it, for clips of so many seconds."""
+        max_duration = OmegaConf.select(self.cfg, 'dataset.segment_duration') or 30
+        music = MusicGen(self.name, self.codec, self.lm, max_duration=max(max_duration, 30))
+        options = {**self.sampling, 'temperature': self.sampling['temp']}
+        del options['temp']
+        music.set_generation_params(**options, duration=duration, cfg_coef=self.lm.cfg_coef)
+        return music
 
 
 def load_base(name: str, device: str = 'cpu', dtype: str = 'float32') -> BaseModel:

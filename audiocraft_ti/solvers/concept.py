@@ -6,7 +6,6 @@ import typing as tp
 
 from .. import environment
 environment.prepare()
-from audiocraft.data.audio_dataset import save_audio_meta
 from audiocraft.data.audio_utils import normalize_audio
 from audiocraft.modules.conditioners import SegmentWithAttributes
 from audiocraft.solvers import builders
@@ -39,6 +38,8 @@ class ConceptSolver(MusicGenSolver):
         base, run = find_base(cfg.continue_from)
         self.base = load_base(base, cfg.device, cfg.dtype)
         cfg.continue_from = run
+        given = {key: value for key, value in cfg.generate.lm.items() if value is not None}
+        cfg.generate.lm = {**self.base.sampling, **given}
         super().__init__(cfg)
 
     @property
@@ -78,10 +79,7 @@ class ConceptSolver(MusicGenSolver):
         folder = self.folder / 'manifest'
         if flashy.distrib.is_rank_zero() and not folder.exists():
             source = manifest.collect(**self.cfg.datasource, min_length=self.cfg.dataset.segment_duration)
-            temporary = folder.with_suffix('.tmp')
-            for split, clips in zip(('train', 'valid'), source):
-                save_audio_meta(temporary / f'{split}.jsonl', tp.cast(list, clips))
-            temporary.rename(folder)
+            manifest.write(folder, *source)
         flashy.distrib.barrier()
         return manifest.load(folder / 'train.jsonl', 'manifest'), manifest.load(folder / 'valid.jsonl', 'manifest')
 
