@@ -33,22 +33,25 @@ CODEC = ['solver=compression/tiny', f'continue_from={WORK}/autoencoder.th', 'opt
 # First the first second of many clips, which tells timbres and styles apart since clips begin with a bar; then whole
 # ones; and these once more at half the rate, at which the last of the styles are learned.
 BEGINNINGS = ['solver=musicgen/tiny', 'dataset.segment_duration=1', 'dataset.min_segment_ratio=4',
-              'dataset.batch_size=12', 'optim.epochs=12']
+              'dataset.batch_size=24', 'optim.epochs=12']
 WHOLE_CLIPS = ['solver=musicgen/tiny', f'continue_from={WORK}/beginnings.th']
 LANGUAGE_MODEL = ['solver=musicgen/tiny', f'continue_from={WORK}/whole_clips.th', 'optim.epochs=4', 'optim.lr=5e-4']
+WORKERS = 2  # for the language model: one process has no use for a second core, its matrices are too small
 ENVIRONMENT = {
+    'OMP_NUM_THREADS': '1',
     # the C library would give freed memory back to the system with every batch, at three times the time of encoding it
     'MALLOC_MMAP_MAX_': '0', 'MALLOC_TRIM_THRESHOLD_': '100000000000',
     'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD': '1',  # audiocraft's checkpoints hold pickled configurations; these are ours
 }
 
 
-def _dora(name: str, overrides: tp.List[str]) -> Path:
-    """Train in a Dora folder of its own, and return the checkpoint."""
+def _dora(name: str, overrides: tp.List[str], workers: int = 1) -> Path:
+    """Train in a Dora folder of its own, with so many processes, and return the checkpoint."""
     folder = WORK / 'dora' / name
     environ = {**os.environ, 'AUDIOCRAFT_DORA_DIR': str(folder)}
     dora = str(Path(sys.executable).with_name('dora'))
-    subprocess.run([dora, '-P', 'audiocraft_ti', 'run', *overrides], env=environ, check=True)
+    distributed = ['--ddp', f'--ddp_workers={workers}'] if workers > 1 else []
+    subprocess.run([dora, '-P', 'audiocraft_ti', 'run', *distributed, *overrides], env=environ, check=True)
     checkpoint, = (folder / 'xps').glob('*/checkpoint.th')
     return checkpoint
 
@@ -112,15 +115,15 @@ def _codec() -> None:
 
 
 def _beginnings() -> None:
-    shutil.copy(_dora('beginnings', BEGINNINGS), WORK / 'beginnings.th')
+    shutil.copy(_dora('beginnings', BEGINNINGS, WORKERS), WORK / 'beginnings.th')
 
 
 def _whole_clips() -> None:
-    shutil.copy(_dora('whole_clips', WHOLE_CLIPS), WORK / 'whole_clips.th')
+    shutil.copy(_dora('whole_clips', WHOLE_CLIPS, WORKERS), WORK / 'whole_clips.th')
 
 
 def _language_model() -> None:
-    path = export_lm(_dora('language_model', LANGUAGE_MODEL), WORK / 'lm.bin')
+    path = export_lm(_dora('language_model', LANGUAGE_MODEL, WORKERS), WORK / 'lm.bin')
     pkg = _halve(path)
     cfg = OmegaConf.create(pkg['xp.cfg'])
     cfg.conditioners.description.t5.name = 't5'  # the folder beside it

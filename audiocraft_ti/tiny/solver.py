@@ -1,11 +1,15 @@
 """How the tiny base's language model is trained: as audiocraft trains a MusicGen, on clips that are encoded once."""
+from pathlib import Path
 import typing as tp
 
 from .. import environment
 environment.prepare()
 from audiocraft.modules.conditioners import SegmentWithAttributes
 from audiocraft.solvers.musicgen import MusicGenSolver
+import flashy
+from flashy.utils import write_and_rename
 import numpy as np
+from safetensors.torch import load_file, save
 import torch
 
 from .captions import caption
@@ -15,22 +19,30 @@ from ..hashes import tensors_hash
 Encode = tp.Callable[[torch.Tensor], tp.Tuple[torch.Tensor, tp.Optional[torch.Tensor]]]
 
 
-def remember(encode: Encode) -> Encode:
+def remember(encode: Encode, folder: Path) -> Encode:
     """An `encode` of audiocraft's codecs that keeps the codes of every item it has met, by its samples.
 
     Args:
         encode (callable): From audio [B, C, T] to codes [B, K, T'] and no scale.
+        folder (Path): Where codes are kept for other workers and later runs.
     """
     known: tp.Dict[str, torch.Tensor] = {}
 
-    def remembered(audio: torch.Tensor) -> tp.Tuple[torch.Tensor, tp.Optional[torch.Tensor]]:
-        keys = [tensors_hash({'audio': item}) for item in audio]
-        for key, item in zip(keys, audio):  # one by one: what the first layers make of one fits a cache, twice as fast
-            if key not in known:
+    def codes_of(item: torch.Tensor) -> torch.Tensor:
+        key = tensors_hash({'audio': item})
+        if key not in known:
+            path = folder / f'{key}.safetensors'
+            if not path.exists():
                 codes, scale = encode(item[None])
                 assert scale is None
-                known[key] = codes[0].short().cpu()
-        return torch.stack([known[key] for key in keys]).long().to(audio.device), None
+                with write_and_rename(path, pid=True) as file:
+                    file.write(save({'codes': codes[0].short().cpu()}))
+            known[key] = load_file(path)['codes']
+        return known[key]
+
+    def remembered(audio: torch.Tensor) -> tp.Tuple[torch.Tensor, tp.Optional[torch.Tensor]]:
+        # one by one: what the first layers make of one fits a cache, twice as fast
+        return torch.stack([codes_of(item) for item in audio]).long().to(audio.device), None
     return remembered
 
 
@@ -45,8 +57,11 @@ class TinyMusicGenSolver(MusicGenSolver):
 
     def build_model(self) -> None:
         super().build_model()
-        self.rng = np.random.default_rng(self.cfg.seed)
-        setattr(self.compression_model, 'encode', remember(self.compression_model.encode))
+        self.rng = np.random.default_rng([self.cfg.seed, flashy.distrib.rank()])
+        codec = self.compression_model
+        folder = Path(self.cfg.tokens.cache_path) / tensors_hash(codec.state_dict())[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+        setattr(codec, 'encode', remember(codec.encode, folder))
 
     def run_step(self, idx: int, batch: tp.Tuple[torch.Tensor, tp.List[SegmentWithAttributes]], metrics: dict) -> dict:
         """audiocraft's own, after new captions for what is trained on."""

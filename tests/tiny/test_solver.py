@@ -9,19 +9,20 @@ from audiocraft_ti.tiny import dataset, world
 from audiocraft_ti.tiny.solver import remember, TinyMusicGenSolver
 
 
-def test_every_clip_is_encoded_once():
+def test_every_clip_is_encoded_once(tmp_path):
     met = []
 
     def encode(audio):
         met.extend(audio[:, 0, 0].tolist())
         return audio[:, :, ::2].long(), None
 
-    remembered, audio = remember(encode), torch.arange(24.).view(4, 1, 6)
+    remembered, audio = remember(encode, tmp_path), torch.arange(24.).view(4, 1, 6)
     for rows in ([0, 1], [1, 2], [3, 0, 2]):
         codes, scale = remembered(audio[rows])
         assert codes.tolist() == audio[rows][:, :, ::2].long().tolist()
         assert codes.dtype == torch.long and scale is None
     assert met == [0, 6, 12, 18]
+    assert remember(encode, tmp_path)(audio)[0].tolist() == audio[:, :, ::2].long().tolist() and len(met) == 4
 
 
 @pytest.mark.parametrize('stage, number', [('train', 20), ('valid', 1)])
