@@ -39,5 +39,5 @@ setup(
         'transformers',
         'xformers',
     ],
-    extras_require={'dev': ['build', 'flake8', 'mypy', 'pytest', 'types-tqdm']},
+    extras_require={'dev': ['build', 'diffusers', 'flake8', 'mypy', 'pytest', 'types-tqdm']},
 )

@@ -12,6 +12,7 @@ import torch
 from .errors import UserError
 
 FORMAT_VERSION = '1'
+_A1111 = 'emb_params'  # what it calls every tensor
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_-]*')
 
 
@@ -83,12 +84,16 @@ class Concept:
 
     @classmethod
     def load(cls, path: tp.Union[str, Path]) -> 'Concept':
-        """Read a concept file; nothing is ever unpickled.
+        """Read a concept file, or a textual inversion that diffusers or A1111 wrote as safetensors.
+
+        Nothing is ever unpickled. What is in half precision becomes float32, and one vector a row of one. A1111 keeps
+        no name in the file: it is that of the file.
 
         Raises:
-            UserError: If the file is missing, is not safetensors, is of a later format version,
-                or holds anything but one float32 tensor `<name>` of shape [V, D].
+            UserError: If the file is missing, is not safetensors, is of a later format version, or holds anything but
+                one tensor of shape [V, D] or [D], by a name that can stand in a prompt.
         """
+        path = Path(path)
         try:
             with safe_open(path, framework='pt') as file:
                 metadata = dict(file.metadata() or {})
@@ -102,6 +107,7 @@ class Concept:
             raise UserError(f"{path} has format version {version!r}, this release reads {FORMAT_VERSION}: update "
                             "audiocraft_ti.")
         (key, vectors), = entries.items()
-        if not re.fullmatch('<.*>', key) or vectors.dtype != torch.float32:
-            raise UserError(f"{path} holds {key!r} of type {vectors.dtype}: a concept file has '<name>' in float32.")
-        return cls(key[1:-1], vectors, metadata)
+        if vectors.dtype not in (torch.float32, torch.float16, torch.bfloat16):
+            raise UserError(f"{path} holds {key!r} of type {vectors.dtype}: a concept's vectors are floating point.")
+        name = path.stem if key == _A1111 else key[1:-1] if re.fullmatch('<.*>', key) else key
+        return cls(name, torch.atleast_2d(vectors).float(), metadata)

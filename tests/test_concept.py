@@ -59,10 +59,10 @@ def test_bad_vectors(vectors):
 
 @pytest.mark.parametrize('tensors, metadata', [
     ({'<a>': VECTORS, '<b>': VECTORS + 1}, {}),
-    ({'a': VECTORS}, {}),
-    ({'<a>': VECTORS.half()}, {}),
     ({'<a b>': VECTORS}, {}),
-    ({'<a>': VECTORS[0]}, {}),
+    ({'a\x1b[2J': VECTORS}, {}),
+    ({'<a>': VECTORS.int()}, {}),
+    ({'<a>': VECTORS[None]}, {}),
     ({'<a>': VECTORS / 0}, {}),
     ({'<a>': VECTORS}, {'format_version': '2'}),
 ])
@@ -70,6 +70,27 @@ def test_files_that_do_not_fit_are_refused(tmp_path, tensors, metadata):
     save_file(tensors, tmp_path / 'c.safetensors', metadata)
     with pytest.raises(UserError):
         Concept.load(tmp_path / 'c.safetensors')
+
+
+@pytest.mark.parametrize('key, tensor, name', [
+    ('<cat-toy>', VECTORS.half(), 'cat-toy'),  # diffusers
+    ('cat-toy', VECTORS[0], 'cat-toy'),  # diffusers, one vector
+    ('emb_params', VECTORS.bfloat16(), 'oud'),  # A1111
+])
+def test_files_of_diffusers_and_a1111(tmp_path, key, tensor, name):
+    save_file({key: tensor.contiguous()}, tmp_path / 'oud.safetensors')
+    concept = Concept.load(tmp_path / 'oud.safetensors')
+    assert concept.name == name and concept.vectors.dtype == torch.float32
+    assert torch.equal(concept.vectors, tensor.float().view(-1, 2))
+
+
+def test_a_name_twice_in_a_file_is_refused(tmp_path):
+    header = b'{"<a>":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]},"<a>":{"dtype":"F32","shape":[1,1],' \
+             b'"data_offsets":[4,8]}}'
+    path = tmp_path / 'c.safetensors'
+    path.write_bytes(len(header).to_bytes(8, 'little') + header + bytes(8))
+    with pytest.raises(UserError, match='c.safetensors'):
+        Concept.load(path)
 
 
 class Trap:
