@@ -7,7 +7,7 @@ AUDIO ?= outputs/recordings
 NAME ?= zither
 WORD ?= $(if $(filter outputs/recordings,$(AUDIO)),guitar)
 
-.PHONY: install demo base tests lint constraints clean
+.PHONY: install demo base ablation tests lint constraints clean
 install: $(INSTALLED)
 
 # uv, since only it can override audiocraft's pins. Where it is not at hand, pip brings it into the environment.
@@ -28,6 +28,11 @@ demo: $(INSTALLED)
 # The tiny base's weights, from nothing; they are in the repository, so nobody needs to.
 base: $(INSTALLED)
 	$(RUN)/python -m audiocraft_ti.tiny.make
+
+# What each of the paper's choices is worth: runs what is not done yet, and writes docs/RESULTS.md.
+ablation: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(RUN)/python -m audiocraft_ti.grids.local ti.ablation
+	$(RUN)/python -m benchmarks.ablation --out docs/RESULTS.md
 
 tests: $(INSTALLED) lint
 	$(RUN)/pytest

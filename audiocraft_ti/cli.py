@@ -109,6 +109,37 @@ def manifest(folder: Path, out: Path, min_length: float) -> None:
         click.echo(path)
 
 
+@cli.command(epilog=EXAMPLE + 'push amen.safetensors me/amen')
+@click.argument('path', type=click.Path(path_type=Path), metavar='FILE')
+@click.argument('repo')
+@click.option('--private', is_flag=True, help='Keep it to yourself.')
+def push(path: Path, repo: str, private: bool) -> None:
+    """Put a concept on the model hub, with a card written from its metadata."""
+    from .models import hub
+    click.echo(hub.push(path, repo, private))
+
+
+@cli.command(epilog=EXAMPLE + 'pull me/amen --out concepts')
+@click.argument('repo')
+@click.option('--out', default='.', type=click.Path(file_okay=False, path_type=Path), metavar='DIR', show_default=True)
+def pull(repo: str, out: Path) -> None:
+    """Fetch a concept from the model hub."""
+    from .models import hub
+    out.mkdir(parents=True, exist_ok=True)
+    click.echo(hub.pull(repo, out))
+
+
+@cli.command(epilog=EXAMPLE + 'app --base tiny')
+@click.option('--host', default='127.0.0.1', show_default=True, help='0.0.0.0 lets other machines in.')
+@click.option('--port', default=7860, show_default=True)
+@click.option('--base', default='tiny', show_default=True, help='Base model to begin with.')
+def app(host: str, port: int, base: str) -> None:
+    """Open a page on which to learn concepts and to play with them."""
+    from .app.page import serve
+    click.echo(f'Serving on http://{host}:{port}, until Ctrl-C.')
+    serve(host, port, base)
+
+
 def main() -> None:
     try:
         cli()

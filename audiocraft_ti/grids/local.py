@@ -23,6 +23,11 @@ def experiments(grid: str) -> tp.List[XP]:
     return [sheep.xp for sheep in herd.sheeps.values()]
 
 
+def experiment(overrides: tp.Any) -> XP:
+    """The experiment of some overrides, written as for a launcher of Dora."""
+    return train.main.get_xp(train.main.value_to_argv(overrides))
+
+
 def is_done(xp: XP) -> bool:
     """Whether the last epoch of an experiment is in its history; nothing is generated before that."""
     xp.link.load()

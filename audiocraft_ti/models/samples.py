@@ -18,7 +18,8 @@ from ..hashes import bytes_hash
 LISTING = 'samples.jsonl'
 
 
-def write_sample(music: MusicGen, prompt: str, seed: int, folder: Path, loudness: float = -16.) -> Path:
+def write_sample(music: MusicGen, prompt: str, seed: int, folder: Path, loudness: float = -16.,
+                 progress: bool = False) -> Path:
     """Make one clip; the same model, prompt and seed give the same file, whatever else is made.
 
     Args:
@@ -27,12 +28,13 @@ def write_sample(music: MusicGen, prompt: str, seed: int, folder: Path, loudness
         seed (int): Of sampling, and of what is drawn of concepts.
         folder (Path): Where to. Its `samples.jsonl` gets a line, in the place of one for the same file.
         loudness (float): In dB LUFS.
+        progress (bool): Whether to call the model's progress callback.
     Returns:
         Path: A wav file, with prompt and seed in its header.
     """
     torch.manual_seed(seed)
     set_concept_params(music, seed=seed)
-    wav = music.generate([prompt])[0].float().cpu()
+    wav = music.generate([prompt], progress=progress)[0].float().cpu()
     wav = normalize_audio(wav, strategy='loudness', loudness_headroom_db=-loudness, sample_rate=music.sample_rate)
     comment = f'{prompt} (seed {seed}, {music.name})'
     path = audio.write(folder / file_name(prompt, seed), wav, music.sample_rate, comment)

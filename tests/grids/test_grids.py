@@ -15,7 +15,7 @@ def workplace(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('grid, count', [
-    ('ti.ablation', 3 * 3 * (len(ablation.SETTINGS) + 1)), ('ti.learning_rate', 3 * 2 * len(learning_rate.RATES))])
+    ('ti.ablation', 3 * 3 * len(ablation.SETTINGS)), ('ti.learning_rate', 3 * 2 * len(learning_rate.RATES))])
 def test_every_experiment_of_a_grid_is_one_by_itself(workplace, grid, count):
     xps = local.experiments(grid)
     assert len(xps) == len({xp.sig for xp in xps}) == count

@@ -6,8 +6,10 @@ from ._tiny import concept
 
 CONCEPTS = {'zither': 'guitar', 'conga': 'snare', 'flute': 'flute'}  # and the word of the base nearest to each
 SEEDS = (1, 2, 3)
+THE_PAPER = 'the paper'
+FINE_TUNING = 'fine-tuning of all weights'
 SETTINGS: tp.Dict[str, tp.Dict[str, tp.Any]] = {
-    'the paper': {},
+    THE_PAPER: {},
     '1 vector': {'concept.num_vectors': 1},
     '5 vectors': {'concept.num_vectors': 5},
     '20 vectors': {'concept.num_vectors': 20},
@@ -21,17 +23,30 @@ SETTINGS: tp.Dict[str, tp.Dict[str, tp.Any]] = {
     'start: class word': {'concept.init': 'token'},
     'constant rate': {'schedule.lr_scheduler': None},
     '1 s crops': {'dataset.segment_duration': 1},
-    '4 s crops': {'dataset.segment_duration': 4},
+    '2 s crops': {'dataset.segment_duration': 2},
     'one prompt': {'dataset.neutral_prompts': ['A recording of a {}']},
+    FINE_TUNING: {'solver': 'musicgen/finetune_tiny'},
 }
+
+
+class Run(tp.NamedTuple):
+    """An experiment of the grid, and its overrides."""
+    setting: str
+    timbre: str
+    seed: int
+    overrides: tp.Dict[str, tp.Any]
+
+
+def runs() -> tp.Iterator[Run]:
+    """All of them, concept by concept and seed by seed."""
+    for timbre, class_word in CONCEPTS.items():
+        for seed in SEEDS:
+            for setting, changes in SETTINGS.items():
+                yield Run(setting, timbre, seed, {'solver': 'musicgen/ti_tiny', 'generate.num_samples': 10,
+                                                  'seed': seed, **concept(timbre, class_word), **changes})
 
 
 @ConceptExplorer
 def explorer(launcher):
-    launcher.bind_({'solver': 'musicgen/ti_tiny', 'generate.num_samples': 10})
-    for timbre, class_word in CONCEPTS.items():
-        for seed in SEEDS:
-            one = launcher.bind(concept(timbre, class_word), seed=seed)
-            for setting in SETTINGS.values():
-                one(setting)
-            one({'solver': 'musicgen/finetune_tiny'})
+    for run in runs():
+        launcher(run.overrides)
