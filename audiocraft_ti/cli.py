@@ -109,6 +109,35 @@ def manifest(folder: Path, out: Path, min_length: float) -> None:
         click.echo(path)
 
 
+@cli.command(epilog=EXAMPLE + 'evaluate --reference recordings --system ours=music --embedder tiny --out scores.jsonl')
+@click.option('--reference', required=True, type=click.Path(path_type=Path), metavar='DIR',
+              help='Recordings that the concept was learned from.')
+@click.option('--held-out', type=click.Path(path_type=Path), metavar='DIR',
+              help='Recordings of the same sound that it was not learned from.')
+@click.option('--system', 'systems', multiple=True, required=True, metavar='NAME=DIR',
+              help='Samples, with a samples.jsonl of prompts and files. Can be given more than once.')
+@click.option('--embedder', default='clap', show_default=True, help="'clap', 'laion', 'tiny', or a CLAP checkpoint.")
+@click.option('--class-word', help="What stands in the concept's place in prompts. [default: nothing]")
+@click.option('--device', default='cpu', show_default=True)
+@click.option('--out', required=True, type=click.Path(dir_okay=False, path_type=Path), metavar='FILE')
+def evaluate(reference: Path, held_out: tp.Optional[Path], systems: tp.Sequence[str], embedder: str,
+             class_word: tp.Optional[str], device: str, out: Path) -> None:
+    """Score the music of any systems: reconstruction and editability, a line of json a sample."""
+    from .evaluation.embedders import load_embedder
+    from .evaluation.evaluate import evaluate, table
+    folders = {}
+    for system in systems:
+        name, equals, folder = system.partition('=')
+        if not equals:
+            raise UserError(f"--system {system} has no name: write NAME=DIR.")
+        folders[name] = Path(folder)
+    lines = evaluate(folders, reference, held_out, load_embedder(embedder, device), class_word)
+    temporary = out.with_name(out.name + '.tmp')
+    temporary.write_text(''.join(json.dumps(line) + '\n' for line in lines), encoding='utf-8')
+    temporary.rename(out)
+    click.echo(table(lines))
+
+
 @cli.command(epilog=EXAMPLE + 'push amen.safetensors me/amen')
 @click.argument('path', type=click.Path(path_type=Path), metavar='FILE')
 @click.argument('repo')

@@ -1,46 +1,158 @@
 """From audio and text to embeddings of one space."""
+from abc import ABC, abstractmethod
+from pathlib import Path
 import typing as tp
 
+from flashy.utils import write_and_rename
+from safetensors.torch import load_file, save
 import torch
 from transformers import ClapModel, ClapProcessor
 
 from .. import tiny
 from ..data.audio import convert_audio
+from ..errors import UserError
+from ..hashes import bytes_hash, tensors_hash
+
+CLAP = 'laion/clap-htsat-unfused'
+LAION = 'music_audioset_epoch_15_esc_90.14.pt'
+NO_TEXT = 'larger_clap_music'  # its text tower gives nearly the same for all texts
 
 
-class ClapEmbedder:
+class Embedder(ABC):
+    """A model of audio and text.
+
+    Args:
+        checkpoint (str): Which weights, to be named beside every score.
+        sample_rate (int): Of the audio that it takes, Hz.
+    """
+    name: str
+
+    def __init__(self, checkpoint: str, sample_rate: int):
+        self.checkpoint = checkpoint
+        self.sample_rate = sample_rate
+
+    @torch.no_grad()
+    def audio(self, wavs: tp.Sequence[torch.Tensor], sample_rate: int) -> torch.Tensor:
+        """Embeddings of unit length, [N, D], of clips of shape [C, T]."""
+        mono = [convert_audio(wav, sample_rate, self.sample_rate, 1)[0] for wav in wavs]
+        return self._unit(torch.cat([self._audio(wav) for wav in mono]))
+
+    @torch.no_grad()
+    def text(self, texts: tp.Sequence[str]) -> torch.Tensor:
+        """Embeddings of unit length, [N, D]."""
+        return self._unit(self._text(list(texts)))
+
+    @abstractmethod
+    def _audio(self, wav: torch.Tensor) -> torch.Tensor:
+        """Embedding [1, D] of mono audio [T]."""
+
+    @abstractmethod
+    def _text(self, texts: tp.List[str]) -> torch.Tensor:
+        """Embeddings [N, D]."""
+
+    @staticmethod
+    def _unit(embeddings: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.normalize(embeddings.float().cpu(), dim=-1)
+
+
+class ClapEmbedder(Embedder):
     """CLAP (Wu et al., 2023), by transformers (P22).
 
     Args:
         checkpoint (str): `tiny`, a folder in transformers' format, or a name on the model hub.
         device (str): Where to compute.
     """
-    def __init__(self, checkpoint: str, device: str = 'cpu'):
-        self.checkpoint = checkpoint
+    name = 'clap'
+
+    def __init__(self, checkpoint: str = CLAP, device: str = 'cpu'):
         source = str(tiny.CLAP) if checkpoint == 'tiny' else checkpoint
-        self.model = ClapModel.from_pretrained(source).float().eval().to(device)
-        self.processor = ClapProcessor.from_pretrained(source)
-        self.sample_rate: int = self.processor.feature_extractor.sampling_rate  # Hz
+        try:
+            self.model = ClapModel.from_pretrained(source).float().eval().to(device)
+            self.processor = ClapProcessor.from_pretrained(source)
+        except (OSError, ValueError) as error:
+            raise _not_to_be_had(checkpoint, error) from error
+        super().__init__(checkpoint, self.processor.feature_extractor.sampling_rate)
 
-    @torch.no_grad()
-    def audio(self, wavs: tp.Sequence[torch.Tensor], sample_rate: int) -> torch.Tensor:
-        """Embeddings of unit length, [N, D], of clips of shape [C, T]."""
-        mono = [convert_audio(wav, sample_rate, self.sample_rate, 1)[0].numpy() for wav in wavs]
-        features = [self.processor.feature_extractor(wav, sampling_rate=self.sample_rate, return_tensors='pt')
-                    for wav in mono]
-        return self._unit(torch.cat([self._pooled(self.model.get_audio_features(**one.to(self.model.device)))
-                                     for one in features]))
+    def _audio(self, wav: torch.Tensor) -> torch.Tensor:
+        features = self.processor.feature_extractor(wav.numpy(), sampling_rate=self.sample_rate, return_tensors='pt')
+        return self._pooled(self.model.get_audio_features(**features.to(self.model.device)))
 
-    @torch.no_grad()
-    def text(self, texts: tp.Sequence[str]) -> torch.Tensor:
-        """Embeddings of unit length, [N, D]."""
-        tokens = self.processor.tokenizer(list(texts), padding=True, return_tensors='pt').to(self.model.device)
-        return self._unit(self._pooled(self.model.get_text_features(**tokens)))
+    def _text(self, texts: tp.List[str]) -> torch.Tensor:
+        if NO_TEXT in self.checkpoint:
+            raise UserError(f"{self.checkpoint} is no use for editability: its text encoder gives nearly the same for "
+                            f"all texts. Take {CLAP}.")
+        tokens = self.processor.tokenizer(texts, padding=True, return_tensors='pt').to(self.model.device)
+        return self._pooled(self.model.get_text_features(**tokens))
 
     @staticmethod
     def _pooled(output: tp.Any) -> torch.Tensor:
         return getattr(output, 'pooler_output', output)  # transformers 4 gives the tensor itself
 
-    @staticmethod
-    def _unit(embeddings: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.normalize(embeddings.float().cpu(), dim=-1)
+
+class LaionEmbedder(Embedder):
+    """CLAP (Wu et al., 2023), by its authors' package and with their checkpoint for music (P22).
+
+    Args:
+        checkpoint (str): File of weights; it is fetched where there is none of that name.
+        device (str): Where to compute.
+    """
+    name = 'laion'
+
+    def __init__(self, checkpoint: str = LAION, device: str = 'cpu'):
+        try:
+            from huggingface_hub import hf_hub_download
+            import laion_clap
+            path = checkpoint if Path(checkpoint).exists() else hf_hub_download('lukewys/laion_clap', checkpoint)
+            self.module = laion_clap.CLAP_Module(enable_fusion=False, amodel='HTSAT-base', device=device)
+            self.module.load_ckpt(path, verbose=False)
+        except ImportError as error:
+            raise UserError(f"--embedder laion cannot be had ({error}): pip install laion_clap, and the torchvision of "
+                            "the same torch release.") from error
+        except (OSError, ValueError, RuntimeError) as error:
+            raise _not_to_be_had(checkpoint, error) from error
+        super().__init__(Path(checkpoint).name, 48000)
+
+    def _audio(self, wav: torch.Tensor) -> torch.Tensor:
+        return self.module.get_audio_embedding_from_data(wav[None], use_tensor=True)
+
+    def _text(self, texts: tp.List[str]) -> torch.Tensor:
+        return self.module.get_text_embedding([*texts, ''], use_tensor=True)[:len(texts)]  # it cannot take one alone
+
+
+def _not_to_be_had(checkpoint: str, error: Exception) -> UserError:
+    reason = str(error).strip().split('\n')[0]
+    return UserError(f"the embedder {checkpoint} cannot be loaded ({type(error).__name__}: {reason}); check its name "
+                     "and the connection, or give a folder in transformers' format.")
+
+
+def load_embedder(name: str, device: str = 'cpu') -> Embedder:
+    """An embedder by the name that the command line has for it.
+
+    Args:
+        name (str): `tiny`, `clap`, `laion`, or a checkpoint of transformers' CLAP.
+        device (str): Where to compute.
+    Raises:
+        UserError: If it cannot be had.
+    """
+    return LaionEmbedder(device=device) if name == 'laion' else ClapEmbedder(CLAP if name == 'clap' else name, device)
+
+
+class CachedEmbedder:
+    """An embedder that keeps what it made of each audio file, by the content of the file.
+
+    Args:
+        embedder (Embedder): Which one.
+        folder (Path): Where to keep embeddings.
+    """
+    def __init__(self, embedder: Embedder, folder: Path):
+        self.embedder = embedder
+        self.folder = folder / bytes_hash(f'{embedder.name} {embedder.checkpoint}'.encode())[:16]
+
+    def audio(self, wav: torch.Tensor, sample_rate: int) -> torch.Tensor:
+        """Embedding [D] of a clip [C, T]."""
+        path = self.folder / f"{tensors_hash({str(sample_rate): wav})}.safetensors"
+        if not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with write_and_rename(path, pid=True) as file:
+                file.write(save({'embedding': self.embedder.audio([wav], sample_rate)[0]}))
+        return load_file(path)['embedding']

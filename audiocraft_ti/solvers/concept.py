@@ -215,7 +215,8 @@ class ConceptSolver(MusicGenSolver):
         scores = {}
         if 'editability' in wanted:
             text = self.cfg.generate.prompts.editability.replace('{}', self.cfg.concept.class_word or '').strip()
-            scores['clap_editability'] = editability(outputs['editability'], embedder.text([text])[0])
+            edits = outputs['editability']
+            scores['clap_editability'] = editability(edits, embedder.text([text]).expand_as(edits))
         if 'reconstruction' in wanted and 'valid' in self.dataloaders:
             for split, clips in zip(('train', 'valid'), self._clips()):
                 wavs = [audio.read_as(clip.path, sample_rate, channels) for clip in clips]
