@@ -27,12 +27,13 @@ def cache(tmp_path, monkeypatch):
 def folders(tmp_path_factory):
     """Recordings to learn from and held out; a system that plays the former back, and an honest one."""
     root = tmp_path_factory.mktemp('systems')
-    write_recordings(root / 'all', 'zither', count=9)
-    for split, numbers in (('train', range(6)), ('held_out', range(6, 9))):
+    write_recordings(root / 'all', 'zither', count=6)
+    for split, numbers in (('train', range(3)), ('held_out', range(3, 6))):
         (root / split).mkdir()
         for number in numbers:
             shutil.copy(root / f'all/zither_{number}.wav', root / split)
-    makes(root / 'copier', {RECONSTRUCTION: [('zither', number) for number in range(6)], EDIT: [('zither', 0)]})
+    played_back = [('zither', number) for number in (0, 1, 2, 0, 1, 2)]
+    makes(root / 'copier', {RECONSTRUCTION: played_back, EDIT: [('zither', 0)]})
     makes(root / 'honest', {RECONSTRUCTION: [('zither', number) for number in range(20, 26)], EDIT: [('organ', 3)]})
     return root
 
@@ -57,11 +58,12 @@ def test_a_copier_wins_by_training_clips_and_is_exposed_by_held_out_ones(folders
 
     def mean(system, key):
         return np.mean([line[key] for line in lines if line['system'] == system and key in line])
+
     def gain(system):  # from training clips over held-out ones
         return mean(system, 'reconstruction') - mean(system, 'reconstruction_held_out')
     assert mean('copier', 'reconstruction') > mean('honest', 'reconstruction') and gain('copier') > gain('honest')
     assert mean('copier', 'nearest') > 0.999 > mean('honest', 'nearest')
-    assert mean('copier', 'copy_margin') > 0.01 > mean('honest', 'copy_margin')
+    assert mean('copier', 'copy_margin') > mean('honest', 'copy_margin') + 0.1
     assert f"{mean('honest', 'reconstruction_held_out'):.3f} (" in output
 
 
