@@ -7,7 +7,7 @@ AUDIO ?= outputs/recordings
 NAME ?= zither
 WORD ?= $(if $(filter outputs/recordings,$(AUDIO)),guitar)
 
-.PHONY: install demo base ablation tests lint constraints clean
+.PHONY: install demo base ablation amount tests lint constraints clean
 install: $(INSTALLED)
 
 # uv, since only it can override audiocraft's pins. Where it is not at hand, pip brings it into the environment.
@@ -33,6 +33,11 @@ base: $(INSTALLED)
 ablation: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN)/python -m audiocraft_ti.grids.local ti.ablation
 	$(RUN)/python -m benchmarks.ablation --out docs/RESULTS.md
+
+# How many recordings, vectors and updates are enough: likewise, and docs/TRAINING.md.
+amount: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(RUN)/python -m audiocraft_ti.grids.local ti.amount
+	$(RUN)/python -m benchmarks.amount --out docs/TRAINING.md
 
 tests: $(INSTALLED) lint
 	$(RUN)/pytest

@@ -7,9 +7,9 @@ from ...tiny.recordings import write_recordings
 FOLDER = Path('outputs/concepts')  # relative, so that a run has the same signature on every machine
 
 
-def concept(timbre: str, class_word: str) -> tp.Dict[str, str]:
-    """Overrides for learning a timbre; its recordings are drawn if they are not there."""
-    folder = FOLDER / timbre
+def concept(timbre: str, class_word: str, count: int = 12) -> tp.Dict[str, str]:
+    """Overrides for learning a timbre from so many recordings, which are drawn if they are not there."""
+    folder = FOLDER / f'{timbre}-{count}'
     if not folder.exists():
-        write_recordings(folder, timbre, count=12)
+        write_recordings(folder, timbre, count)
     return {'datasource.folder': str(folder), 'concept.name': f'my-{timbre}', 'concept.class_word': class_word}

@@ -1,0 +1,92 @@
+"""How much is enough: `python -m benchmarks.amount --out docs/TRAINING.md`, from the runs of `make amount` alone."""
+import argparse
+import os
+from pathlib import Path
+import statistics
+import typing as tp
+
+from tqdm import tqdm
+
+from audiocraft_ti import environment, tiny
+environment.prepare()
+
+from audiocraft_ti.concept import Concept
+from audiocraft_ti.grids import local
+from audiocraft_ti.grids.ti import amount
+from audiocraft_ti.models.concept_lm import ConceptLM
+from audiocraft_ti.tiny import judge as judges
+from benchmarks import ablation, tiny_world
+
+FRESH = 20  # clips that no run has seen
+TITLE = """# How much is enough
+
+Written by `make amount`, from {count} runs on the tiny base ([TINY.md](TINY.md)): {concepts}, two seeds each. What is
+not varied is as `solver=musicgen/ti_tiny` has it: twelve recordings of four seconds, ten vectors, {updates} updates of
+{batch} clips. **loss** is the cross-entropy of {fresh} fresh clips with the concept, nats a token, in brackets what is
+won against no text; **sound** is the share of samples for "A recording of a `<s>`" in which the judge hears the
+concept's sound. On another base the numbers are others, and the shape of the curves is what carries over.
+
+A run says the same of itself while it learns, on recordings that it holds out, and `optim.patience=N` ends it once the
+held-out loss has not improved for N updates. The learning rate is in units of the base's own embeddings
+(`optim.lr_relative`), so that it need not be found anew for another base.
+"""
+
+
+class Listener:
+    """Asks the base what it makes of a concept."""
+    def __init__(self) -> None:
+        self.world = tiny_world.World()
+        self.model = ConceptLM(self.world.base.lm).eval()
+        wavs = {name: judges.draw_clips(tiny_world.SEED + 5, FRESH, [name])[0] for name in amount.CONCEPTS}
+        self.codes = {name: self.world.encode(wav) for name, wav in wavs.items()}
+
+    def loss(self, timbre: str, path: Path) -> tp.Tuple[float, float]:
+        """Loss of fresh clips with a concept, and what is won against no text."""
+        concept = Concept.load(path)
+        self.model.conditioner.add(concept.name, concept.vectors)
+        self.model.conditioner.generator.manual_seed(0)
+        prompts = [tiny_world.NEUTRAL.format(concept.placeholder), None]
+        try:
+            learned, nothing = (self.world.losses(self.codes[timbre], prompt).mean().item() for prompt in prompts)
+        finally:
+            self.model.bank.remove(concept.name)
+        return learned, nothing - learned
+
+
+def rows(what: str, found: tp.Sequence[tp.Tuple[amount.Run, float, float, tp.List[bool]]]) -> tp.Iterator[str]:
+    """A table of one thing that is varied."""
+    yield from ('', f'## {what.capitalize()}', '', '| | loss | sound |', '|---|---|---|')
+    mine = [one for one in found if one[0].what == what]
+    for number in dict.fromkeys(run.amount for run, *_ in mine):
+        losses, gains, heard = zip(*((loss, gain, hits) for run, loss, gain, hits in mine if run.amount == number))
+        yield (f'| {number} | {statistics.mean(losses):.3f} ({statistics.mean(gains):.3f}) '
+               f'| {ablation.share([hit for hits in heard for hit in hits])} |')
+
+
+def page() -> str:
+    """All of docs/TRAINING.md."""
+    todo = [(run, local.experiment(run.overrides)) for run in amount.runs()]
+    if not all(local.is_done(xp) for _, xp in todo):
+        raise SystemExit('error: not all runs of the grid are done: make amount runs them.')
+    listener, judge, found = Listener(), judges.load(tiny.JUDGE), []
+    for run, xp in tqdm(todo, 'runs'):
+        sound, _ = ablation.hear(xp.folder / 'samples' / str(len(xp.link.history)), run.timbre, judge)
+        found.append((run, *listener.loss(run.timbre, xp.folder / 'concept.safetensors'), sound))
+    cfg = todo[0][1].cfg
+    title = TITLE.format(count=len({xp.sig for _, xp in todo}), concepts=', '.join(amount.CONCEPTS), fresh=FRESH,
+                         updates=cfg.optim.epochs * cfg.optim.updates_per_epoch, batch=cfg.dataset.batch_size)
+    tables = [line for what in ('recordings', 'vectors', 'updates') for line in rows(what, found)]
+    return '\n'.join([title, *tables, ''])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--out', type=Path, required=True)
+    path = parser.parse_args().out
+    temporary = path.with_suffix('.tmp')
+    temporary.write_text(page(), encoding='utf-8')
+    os.replace(temporary, path)
+
+
+if __name__ == '__main__':
+    main()
