@@ -1,6 +1,7 @@
 """Data flows one way through the package, and so do imports."""
 import ast
 from pathlib import Path
+import re
 
 ROOT = Path(__file__).parent.parent / 'audiocraft_ti'
 # A room imports from those before it, and from itself.
@@ -36,3 +37,13 @@ def test_imports_point_one_way():
 def test_every_room_is_listed():
     found = {path.stem for path in ROOT.iterdir() if path.suffix == '.py' or (path / '__init__.py').exists()}
     assert found - {'__init__'} == set(ROOMS)
+
+
+def test_tests_that_the_docs_name_are_there():
+    tests = Path(__file__).parent
+    pages = ''.join(path.read_text() for path in (ROOT.parent / 'docs').glob('*.md'))
+    named = re.findall(r'(test_\w+\.py)(?:::(test_\w+))?', pages + (ROOT.parent / 'benchmarks/ablation.py').read_text())
+    assert len(named) > 20
+    for file, name in named:
+        path, = tests.rglob(file)
+        assert not name or f'def {name}(' in path.read_text(), f'{file}::{name}'
