@@ -31,10 +31,11 @@ WORK = Path('outputs/tiny')  # as in config/solver/*/tiny.yaml
 AUTOENCODER = ['solver=compression/tiny', 'encodec.quantizer=no_quant', 'optim.epochs=8']
 CODEC = ['solver=compression/tiny', f'continue_from={WORK}/autoencoder.th', 'optim.epochs=8']
 # First the first second of many clips, which tells timbres and styles apart since clips begin with a bar; then whole
-# ones.
+# ones; and these once more at half the rate, at which the last of the styles are learned.
 BEGINNINGS = ['solver=musicgen/tiny', 'dataset.segment_duration=1', 'dataset.min_segment_ratio=4',
               'dataset.batch_size=24', 'optim.epochs=12']
-LANGUAGE_MODEL = ['solver=musicgen/tiny', f'continue_from={WORK}/beginnings.th']
+WHOLE_CLIPS = ['solver=musicgen/tiny', f'continue_from={WORK}/beginnings.th']
+LANGUAGE_MODEL = ['solver=musicgen/tiny', f'continue_from={WORK}/whole_clips.th', 'optim.epochs=4', 'optim.lr=5e-4']
 WORKERS = 2  # for the language model: one process has no use for a second core, its matrices are too small
 ENVIRONMENT = {
     'OMP_NUM_THREADS': '1',
@@ -117,6 +118,10 @@ def _beginnings() -> None:
     shutil.copy(_dora('beginnings', BEGINNINGS, WORKERS), WORK / 'beginnings.th')
 
 
+def _whole_clips() -> None:
+    shutil.copy(_dora('whole_clips', WHOLE_CLIPS, WORKERS), WORK / 'whole_clips.th')
+
+
 def _language_model() -> None:
     path = export_lm(_dora('language_model', LANGUAGE_MODEL, WORKERS), WORK / 'lm.bin')
     pkg = _halve(path)
@@ -136,7 +141,8 @@ def _judge() -> None:
 
 PARTS: tp.Dict[str, tp.Callable[[], None]] = {
     'clips': _clips, 'text encoder': _text_encoder, 'autoencoder': _autoencoder, 'codec': _codec,
-    'beginnings': _beginnings, 'language model': _language_model, 'judge': _judge, 'CLAP': _clap}
+    'beginnings': _beginnings, 'whole clips': _whole_clips, 'language model': _language_model, 'judge': _judge,
+    'CLAP': _clap}
 
 
 def _read(path: Path) -> tp.Dict[str, tp.Any]:

@@ -24,7 +24,7 @@ def workplace(tmp_path, monkeypatch):
     monkeypatch.setattr(judge, 'train', partial(judge.train, count=48, epochs=1))
     monkeypatch.setattr(text, 'pretrain', partial(text.pretrain, updates=2))
     monkeypatch.setattr(clap, 'train', partial(clap.train, count=64, epochs=1))
-    for name in ('AUTOENCODER', 'CODEC', 'BEGINNINGS', 'LANGUAGE_MODEL'):
+    for name in ('AUTOENCODER', 'CODEC', 'BEGINNINGS', 'WHOLE_CLIPS', 'LANGUAGE_MODEL'):
         overrides = {one.partition('=')[0]: one for one in (*getattr(make, name), *SHORT)}
         codec = 'compression' in overrides['solver']
         monkeypatch.setattr(make, name, [*overrides.values(), *(['rvq.kmeans_iters=2'] if codec else [])])
