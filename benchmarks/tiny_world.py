@@ -152,9 +152,9 @@ def word_results(world: World, names: tp.Sequence[str] = tuple(timbres.KNOWN), p
 
 
 def learn(name: str, word: str, folder: Path) -> Path:
-    """Learn a timbre of the world as a new word, from twelve recordings; the concept's file."""
+    """Learn a timbre of the world as a new word, from twenty recordings; the concept's file."""
     clips = folder / 'clips' / name
-    write_recordings(clips, name, count=12)
+    write_recordings(clips, name)
     dora = str(Path(sys.executable).with_name('dora'))
     runs = folder / 'runs' / name
     subprocess.run([dora, '-P', 'audiocraft_ti', 'run', 'solver=musicgen/ti_tiny', f'datasource.folder={clips}',

@@ -5,16 +5,19 @@ import typing as tp
 
 import numpy as np
 
-from . import world
+from . import timbres, world
+from .styles import STYLES
 from .voice import SAMPLE_RATE
 
 
 def recording(timbre: str = 'zither', index: int = 0) -> np.ndarray:
-    """A piece of music with one sound, samples of shape [T] at 16 kHz."""
-    return world.clip(timbre, world.DURATION, np.random.default_rng([0, index]))[0]
+    """A piece of music with one sound, samples of shape [T] at 16 kHz; every style has its turn."""
+    style = list(STYLES)[index % len(STYLES)]
+    varied = timbres.vary(timbres.sound(timbre), np.random.default_rng([0, index]))
+    return world.render(world.Attributes(timbre, style), varied, world.DURATION)
 
 
-def write_recordings(folder: tp.Union[str, Path], timbre: str = 'zither', count: int = 10) -> None:
+def write_recordings(folder: tp.Union[str, Path], timbre: str = 'zither', count: int = 20) -> None:
     """Write `count` recordings into a folder, as wav."""
     import soundfile
     folder = Path(folder)

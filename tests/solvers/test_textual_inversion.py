@@ -154,9 +154,12 @@ def test_a_run_ends_when_nothing_is_gained_any_more(make_solver, recordings, mon
     assert solver.should_stop_training()
 
 
-def test_crops_and_prompts_of_a_batch(solver):  # P5, P8
+@pytest.mark.parametrize('seconds, steps', [(2, 100), (4, 200)])
+def test_crops_and_prompts_of_a_batch(make_solver, recordings, seconds, steps):  # P5, P8
+    solver = make_solver(f'datasource.folder={recordings}', 'dataset.batch_size=4',
+                         f'dataset.segment_duration={seconds}')
     codes, infos = next(iter(solver.dataloaders['train']))
-    assert codes.shape == (4, 4, 100)
+    assert codes.shape == (4, 4, steps)
     assert all('<amen>' in info.description for info in infos)
 
 

@@ -30,13 +30,15 @@ def test_the_judge_hears_timbres_and_styles(world):
     check(tiny_world.judge_results(world, 130), least=0.85)
 
 
-def test_songs_are_what_was_asked_for(world, monkeypatch):
+def test_songs_have_the_sound_that_was_asked_for(world, monkeypatch):
     monkeypatch.setattr(tiny_world.timbres, 'KNOWN', ['organ', 'oboe', 'trumpet', 'guitar', 'bass', 'kick'])
-    check(tiny_world.song_results(world), least=0.7)
+    timbre, style = tiny_world.song_results(world)
+    check([timbre], least=0.7)
+    assert style.value >= 0.5, 'its bar is not met; by chance it would be a tenth'
 
 
 def test_words_are_listened_to(world):
-    check(tiny_world.word_results(world, ['organ', 'guitar', 'kick', 'cymbal', 'bell'], per=8))
+    check(tiny_world.word_results(world))
 
 
 def test_clips_are_found_by_their_captions():
