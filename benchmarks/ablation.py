@@ -96,7 +96,10 @@ def mean(values: tp.Sequence[float], digits: int = 3) -> str:
 
 
 def share(hits: tp.Sequence[bool]) -> str:
-    result = tiny_world.rate('', hits)
+    return _cell(tiny_world.rate('', hits))
+
+
+def _cell(result: tiny_world.Result) -> str:
     return f"{result.value:.2f} ({result.spread.partition(',')[0]})"
 
 
@@ -132,8 +135,7 @@ def forgetting(xps: tp.Sequence[XP]) -> str:
 
 
 def _songs(base: BaseModel) -> tp.List[str]:
-    results = tiny_world.song_results(tiny_world.World(base))
-    return [f"{result.value:.2f} ({result.spread.partition(',')[0]})" for result in results]
+    return [_cell(result) for result in tiny_world.song_results(tiny_world.World(base))]
 
 
 def page() -> str:
@@ -156,14 +158,15 @@ def page() -> str:
                       forgetting(tuned), ''])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def write(make_page: tp.Callable[[], str], doc: str) -> None:
+    """The command of a results page: writes it to `--out`, whole or not at all."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument('--out', type=Path, required=True)
     path = parser.parse_args().out
     temporary = path.with_suffix('.tmp')
-    temporary.write_text(page(), encoding='utf-8')
+    temporary.write_text(make_page(), encoding='utf-8')
     os.replace(temporary, path)
 
 
 if __name__ == '__main__':
-    main()
+    write(page, __doc__)

@@ -1,6 +1,4 @@
 """How much is enough: `python -m benchmarks.amount --out docs/TRAINING.md`, from the runs of `make amount` alone."""
-import argparse
-import os
 from pathlib import Path
 import statistics
 import typing as tp
@@ -79,14 +77,5 @@ def page() -> str:
     return '\n'.join([title, *tables, ''])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--out', type=Path, required=True)
-    path = parser.parse_args().out
-    temporary = path.with_suffix('.tmp')
-    temporary.write_text(page(), encoding='utf-8')
-    os.replace(temporary, path)
-
-
 if __name__ == '__main__':
-    main()
+    ablation.write(page, __doc__)

@@ -97,7 +97,7 @@ class Learning:
         history = json.loads(path.read_text()) if (path := (self.run_folder or self.folder) / 'history.json').exists() \
             else []
         losses = [epoch['valid']['ce'] for epoch in history]
-        references = {key: value for key, value in history[0]['start'].items()} if history else {}
+        references = history[0]['start'] if history else {}
         said = [line.partition(' - ')[2] for line in lines if ' learning' in line or ' gained ' in line]
         return Progress(len(losses) * EPOCH, losses, references, said[-1] if said else '', code is None)
 

@@ -59,7 +59,6 @@ class Session:
         with _ONE_AT_A_TIME:
             music = load_music(base)
             music.set_custom_progress_callback(progress)
-            music.generation_params['cfg_coef'] = music.lm.cfg_coef
             music.duration = duration
             try:
                 for name, path in self.concepts.items():

@@ -81,8 +81,8 @@ def pull(repo: str, folder: Path) -> Path:
     Raises:
         UserError: If there is none, or it is none.
     """
-    path = _asked(repo, lambda: hf_hub_download(repo, FILE))
-    return Concept.load(path).save(folder / f'{Concept.load(path).name}.safetensors')
+    concept = Concept.load(_asked(repo, lambda: hf_hub_download(repo, FILE)))
+    return concept.save(folder / f'{concept.name}.safetensors')
 
 
 T = tp.TypeVar('T')
