@@ -11,7 +11,6 @@ from audiocraft.models.lm import LMModel
 
 from ..concept import Concept, placeholder
 from ..errors import UserError
-from ..hashes import tensors_hash
 from ..modules.conditioner import ConceptConditioner
 from .concept_lm import find_conditioner, install
 from .loaders import fingerprint
@@ -86,9 +85,8 @@ def set_concept_params(model: MusicGen, sample_ratio: tp.Optional[float] = None,
 def _check_fit(concept: Concept, conditioner: ConceptConditioner, lm: LMModel) -> None:
     """Compare what a concept file says of the model it was learned for with the one at hand."""
     metadata = concept.metadata
-    rows = conditioner.t5.get_input_embeddings().weight[:conditioner.bank.first_id]
-    if rows.shape[1] == concept.vectors.shape[1] and metadata.get('embedding_hash') not in (
-            None, tensors_hash({'rows': rows})):
+    fits = conditioner.bank.dim == concept.vectors.shape[1]  # or else the bank says so
+    if fits and metadata.get('embedding_hash') not in (None, conditioner.embedding_hash):
         raise UserError(f"{concept.placeholder} was learned for {metadata.get('base_model', 'a model')}, whose text "
                         "encoder is another one: its vectors mean nothing here. Load that model instead.")
     if metadata.get('base_fingerprint') not in (None, fingerprint(lm.state_dict())):

@@ -1,4 +1,5 @@
 """A T5 conditioner that understands placeholders."""
+from functools import cached_property
 import logging
 import math
 from pathlib import Path
@@ -15,6 +16,7 @@ from transformers import T5Config
 from .bank import ConceptBank
 from .. import concept
 from ..errors import UserError
+from ..hashes import tensors_hash
 
 logger = logging.getLogger(__name__)
 _PLACEHOLDER = re.compile(r'<([^<>\s:]+)(?::([^<>\s]*))?>')  # <name>, or <name:0.3>
@@ -71,6 +73,16 @@ class ConceptConditioner(TextConditioner):
         self.__dict__['t5'] = conditioner.t5.eval().requires_grad_(False)
         self.bank = ConceptBank(len(self.tokenizer), conditioner.dim)
         self.generator = torch.Generator()
+
+    @property
+    def rows(self) -> torch.Tensor:
+        """Embeddings of the tokenizer's real tokens, [N, D]; the matrix may have more rows than there are tokens."""
+        return self.t5.get_input_embeddings().weight[:self.bank.first_id]
+
+    @cached_property
+    def embedding_hash(self) -> str:
+        """Tells text encoders apart; of a hundred megabytes for t5-base, and asked for with every checkpoint."""
+        return tensors_hash({'rows': self.rows})
 
     def add(self, name: str, vectors: torch.Tensor) -> None:
         """Make `<name>` stand for the given vectors of shape [V, D].

@@ -1,5 +1,4 @@
 """Textual inversion: a few vectors are learned through a frozen MusicGen."""
-from functools import cached_property
 import json
 from pathlib import Path
 import typing as tp
@@ -14,7 +13,6 @@ import torch
 from .. import __version__
 from ..concept import Concept, placeholder
 from ..errors import UserError
-from ..hashes import tensors_hash
 from ..models.concept_lm import ConceptLM
 from ..models.loaders import CONCEPT_SOLVER
 from ..modules.init import initial_vectors
@@ -62,18 +60,13 @@ class TextualInversionSolver(ConceptSolver):
 
     @property
     def _rows(self) -> torch.Tensor:
-        """Embeddings of the tokenizer's real tokens, [N, D]; the matrix may have more rows than there are tokens."""
-        return self.model.conditioner.t5.get_input_embeddings().weight[:self.model.bank.first_id]
+        return self.model.conditioner.rows
 
     def _initial_vectors(self) -> torch.Tensor:
         cfg, rows = self.cfg.concept, self._rows
         if cfg.init == 'token':
             rows = rows[self.model.conditioner.word_ids(cfg.init_word or cfg.class_word)]
         return initial_vectors(cfg.init, rows, cfg.num_vectors, self.cfg.seed)
-
-    @cached_property
-    def _embedding_hash(self) -> str:
-        return tensors_hash({'rows': self._rows})  # a hundred megabytes for t5-base, and written with every checkpoint
 
     @property
     def vectors(self) -> torch.Tensor:
@@ -138,7 +131,7 @@ class TextualInversionSolver(ConceptSolver):
             'base_fingerprint': self.base.fingerprint,
             'text_encoder': Path(text_encoder).name if Path(text_encoder).is_dir() else text_encoder,
             'vocabulary_size': str(self.model.bank.first_id),
-            'embedding_hash': self._embedding_hash,
+            'embedding_hash': self.model.conditioner.embedding_hash,
             'class_word': cfg.class_word,
             'origin': cfg.origin,
             'licence': cfg.licence,
