@@ -30,7 +30,7 @@ from benchmarks import tiny_world
 TITLE = """# What the paper's choices are worth
 
 Written by `make ablation`, from {count} runs on the tiny base ([TINY.md](TINY.md)): {concepts}, each learned from
-twelve recordings with {seeds} seeds, {updates} updates of {batch} clips. Zither and conga are sounds that the base was
+twenty recordings with {seeds} seeds, {updates} updates of {batch} clips. Zither and conga are sounds that the base was
 never trained on; the flute it has a word for. All of it is tiny: a model of a million weights and synthetic sounds,
 whose ground truth a judge knows.
 """

@@ -19,7 +19,7 @@ FRESH = 20  # clips that no run has seen
 TITLE = """# How much is enough
 
 Written by `make amount`, from {count} runs on the tiny base ([TINY.md](TINY.md)): {concepts}, two seeds each. What is
-not varied is as `solver=musicgen/ti_tiny` has it: twelve recordings of four seconds, ten vectors, {updates} updates of
+not varied is as `solver=musicgen/ti_tiny` has it: twenty recordings of four seconds, ten vectors, {updates} updates of
 {batch} clips. **loss** is the cross-entropy of {fresh} fresh clips with the concept, nats a token, in brackets what is
 won against no text; **sound** is the share of samples for "A recording of a `<s>`" in which the judge hears the
 concept's sound. On another base the numbers are others, and the shape of the curves is what carries over.

@@ -27,6 +27,7 @@ def test_the_papers_settings_are_the_defaults():
     assert cfg.optim.epochs * cfg.optim.updates_per_epoch == 1000 and cfg.dataset.batch_size == 32  # P9
     assert cfg.dataset.segment_duration == 2 and cfg.concept.num_vectors == 10  # P8, P2
     assert cfg.concept.shuffle and cfg.concept.sample_ratio == 0.5 and cfg.concept.max_length == 512  # P15, P16, P6
+    assert cfg.concept.train_ratio == 1
     assert cfg.optim.optimizer == 'adamw' and list(cfg.optim.adam.betas) == [0.9, 0.999]  # P10
     assert cfg.concept.init == 'gaussian' and cfg.optim.lr_relative and cfg.optim.l1_decay == 0.01  # P3, P13, P11
     assert cfg.schedule.lr_scheduler == 'warmup_exponential'  # P12
@@ -57,7 +58,7 @@ def fails(tmp_path, monkeypatch, recordings):
     'datasource.folder=/gone', 'datasource.train=/gone.jsonl', 'datasource.valid=/gone.jsonl',
     '"concept.name=two words"', 'concept.name=a.b', 'concept.name=pad', 'concept.num_vectors=0',
     'concept.num_vectors=-1', 'concept.init=zeros', 'concept.init=token', 'concept.num_vectors=many',
-    'concept.sample_ratio=0', 'concept.sample_ratio=1.5',
+    'concept.sample_ratio=0', 'concept.sample_ratio=1.5', 'concept.train_ratio=0',
     'dataset.segment_duration=0', 'dataset.segment_duration=60', 'dataset.batch_size=0', 'optim.lr=0',
     'optim.epochs=0', 'optim.patience=0', 'optim.updates_per_epoch=0', 'dataset.valid.num_samples=0',
     'dataset.neutral_prompts=[A recording]', 'dataset.neutral_prompts=/gone.txt', 'continue_from=gone',

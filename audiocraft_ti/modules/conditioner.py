@@ -45,25 +45,28 @@ def _ratio(placeholder: str, text: str) -> float:
 class ConceptConditioner(TextConditioner):
     """T5 as audiocraft conditions on it, frozen, with the vectors of concepts among its input embeddings.
 
-    A placeholder `<name>` in a prompt becomes the concept's tokens `<name> <name>_1 ...`: in training all of them, in a
-    fresh random order each time, so that T5's relative positions mean nothing (P15); else a random share of them, since
-    with all of them the words around are ignored (P16). `<name:0.3>` asks for another share. The text encoder is kept
+    A placeholder `<name>` in a prompt becomes the concept's tokens `<name> <name>_1 ...`: in training all of them or a
+    random share, in a fresh random order each time, so that T5's relative positions mean nothing (P15); else a random
+    share, since with all of them the words around are ignored (P16). `<name:0.3>` asks for another share. The text encoder is kept
     out of this module's parameters, as upstream does.
 
     Args:
         conditioner (T5Conditioner): The base model's conditioner.
         shuffle (bool): Whether tokens are put in random order.
         sample_ratio (float): Share of a concept's tokens that is drawn outside of training.
+        train_ratio (float): And in training. With all of them, as in the paper, vectors learn to mean the concept
+            together; what a few of them mean is left to chance.
         max_length (int): Prompts are cut at this many tokens (P6).
     """
     t5: tp.Any
 
     def __init__(self, conditioner: T5Conditioner, shuffle: bool = True, sample_ratio: float = 0.5,
-                 max_length: int = 512):
+                 train_ratio: float = 1., max_length: int = 512):
         super().__init__(conditioner.dim, conditioner.output_dim)
         self.output_proj = conditioner.output_proj
         self.shuffle = shuffle
         self.sample_ratio = sample_ratio
+        self.train_ratio = train_ratio
         self.max_length = max_length
         self.name = conditioner.name
         self.device = conditioner.device
@@ -118,10 +121,10 @@ class ConceptConditioner(TextConditioner):
             loaded = ', '.join(self.bank.vectors) or 'none'
             raise UserError(f"the prompt speaks of {placeholder}, which is not among the loaded concepts ({loaded}): "
                             "load it or mend the prompt.")
-        ratio = self.sample_ratio if share is None else _ratio(placeholder, share)
+        usual = self.train_ratio if self.training else self.sample_ratio
+        ratio = usual if share is None else _ratio(placeholder, share)
         tokens = concept.tokens(name, len(self.bank.vectors[placeholder]))
-        count = len(tokens) if self.training else math.ceil(ratio * len(tokens))
-        drawn = torch.randperm(len(tokens), generator=self.generator)[:count].tolist()
+        drawn = torch.randperm(len(tokens), generator=self.generator)[:math.ceil(ratio * len(tokens))].tolist()
         return ' '.join(tokens[i] for i in (drawn if self.shuffle else sorted(drawn)))
 
     def tokenize(self, x: tp.List[tp.Optional[str]]) -> tp.Dict[str, torch.Tensor]:

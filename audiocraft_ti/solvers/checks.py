@@ -43,8 +43,9 @@ def check_vectors(cfg: DictConfig) -> None:
     """
     concept = cfg.concept
     _check_positive(cfg, 'concept.num_vectors')
-    if not 0 < concept.sample_ratio <= 1:
-        raise UserError(f"concept.sample_ratio={concept.sample_ratio} must be above 0 and at most 1.")
+    for key in ('sample_ratio', 'train_ratio'):
+        if not 0 < concept[key] <= 1:
+            raise UserError(f"concept.{key}={concept[key]} must be above 0 and at most 1.")
     if concept.init not in INITS:
         raise UserError(f"concept.init={concept.init} is no initialisation: choose one of {', '.join(INITS)}.")
     if concept.init == 'token' and not (concept.init_word or concept.class_word):

@@ -48,8 +48,8 @@ class TextualInversionSolver(ConceptSolver):
         """Put the concept's vectors into the frozen base, and nothing else into the optimizer."""
         cfg = self.cfg.concept
         self.compression_model = self.base.codec
-        self.model = ConceptLM(
-            self.base.lm, shuffle=cfg.shuffle, sample_ratio=cfg.sample_ratio, max_length=cfg.max_length)
+        self.model = ConceptLM(self.base.lm, shuffle=cfg.shuffle, sample_ratio=cfg.sample_ratio,
+                               train_ratio=cfg.train_ratio, max_length=cfg.max_length)
         if self.base.lm.fuser.fuse2cond['prepend']:
             self.logger.warning("This base model prepends its conditions to the audio tokens, which the paper found "
                                 "to leave a concept without effect (section 2): prefer one without melody or style.")

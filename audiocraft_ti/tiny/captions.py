@@ -9,6 +9,8 @@ from .world import Attributes
 from ..data.prompts import NEUTRAL_PROMPTS
 
 LONGEST = 9  # words
+MOST_REPEATS = 10  # of a name in a row: as many vectors as the paper's concepts have
+SHARE_REPEATED = 0.2
 PIECES = ['song', 'piece', 'tune', 'track', 'music', 'beat', 'recording']
 # {} is the sound with what is said of it, {kind} the piece with what is said of that: 'fast happy disco song'.
 SENTENCES = [
@@ -49,3 +51,12 @@ def full(attributes: Attributes) -> str:
     """A sentence that says everything."""
     words = [attributes.tempo, attributes.mood, attributes.style, 'song with a', attributes.register, attributes.timbre]
     return ' '.join(['A', *(word for word in words if word)])
+
+
+def repeated(sentence: str, name: str, rng: np.random.Generator) -> str:
+    """Say a sound's name several times in a row now and then, since a concept stands in a prompt as several tokens.
+
+    MusicGen's T5 has met names of many tokens; one that has not makes something else of five vectors than of ten.
+    """
+    times = rng.integers(2, MOST_REPEATS, endpoint=True) if rng.random() < SHARE_REPEATED else 1
+    return ' '.join(' '.join([word] * times) if word == name else word for word in sentence.split(' '))

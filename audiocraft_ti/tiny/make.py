@@ -33,10 +33,10 @@ CODEC = ['solver=compression/tiny', f'continue_from={WORK}/autoencoder.th', 'opt
 # First the first second of many clips, which tells timbres and styles apart since clips begin with a bar; then whole
 # ones; and these once more at half the rate, at which the last of the styles are learned.
 BEGINNINGS = ['solver=musicgen/tiny', 'dataset.segment_duration=1', 'dataset.min_segment_ratio=4',
-              'dataset.batch_size=24', 'optim.epochs=12']
+              'dataset.batch_size=12', 'optim.epochs=12']
 WHOLE_CLIPS = ['solver=musicgen/tiny', f'continue_from={WORK}/beginnings.th']
 LANGUAGE_MODEL = ['solver=musicgen/tiny', f'continue_from={WORK}/whole_clips.th', 'optim.epochs=4', 'optim.lr=5e-4']
-WORKERS = 2  # for the language model: one process has no use for a second core, its matrices are too small
+WORKERS = 2  # for whole clips: one process has no use for a second core, its matrices are too small
 ENVIRONMENT = {
     'OMP_NUM_THREADS': '1',
     # the C library would give freed memory back to the system with every batch, at three times the time of encoding it
@@ -115,7 +115,7 @@ def _codec() -> None:
 
 
 def _beginnings() -> None:
-    shutil.copy(_dora('beginnings', BEGINNINGS, WORKERS), WORK / 'beginnings.th')
+    shutil.copy(_dora('beginnings', BEGINNINGS), WORK / 'beginnings.th')
 
 
 def _whole_clips() -> None:

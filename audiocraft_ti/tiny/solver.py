@@ -12,7 +12,7 @@ import numpy as np
 from safetensors.torch import load_file, save
 import torch
 
-from .captions import caption
+from .captions import caption, repeated
 from .dataset import attributes_of
 from ..hashes import tensors_hash
 
@@ -67,5 +67,7 @@ class TinyMusicGenSolver(MusicGenSolver):
         """audiocraft's own, after new captions for what is trained on."""
         if self.current_stage == 'train':
             for info in batch[1]:
-                setattr(info, 'description', caption(attributes_of(info.meta.path), self.rng))
+                attributes = attributes_of(info.meta.path)
+                sentence = caption(attributes, self.rng)
+                setattr(info, 'description', repeated(sentence, attributes.timbre, self.rng))
         return super().run_step(idx, batch, metrics)

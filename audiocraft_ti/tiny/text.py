@@ -12,7 +12,7 @@ from tqdm import tqdm
 from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
 from . import timbres, world
-from .captions import caption, full
+from .captions import caption, full, repeated
 from .dataset import draw_name
 from ..data.prompts import NEUTRAL_PROMPTS
 
@@ -29,7 +29,8 @@ def draw_captions(seed: int) -> tp.Iterator[str]:
     rng = np.random.default_rng(seed)
     while True:
         attributes = world.draw(rng, draw_name(rng))
-        yield full(attributes) if rng.random() < 0.2 else caption(attributes, rng)
+        sentence = full(attributes) if rng.random() < 0.2 else caption(attributes, rng)
+        yield repeated(sentence, attributes.timbre, rng)
 
 
 def sentences(count: int = 20000, seed: int = 5) -> tp.Iterator[str]:
@@ -58,7 +59,7 @@ def make_t5(folder: Path, seed: int = 6) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         t5 = T5EncoderModel(T5Config(vocab_size=len(tokenizer) + SPARE_ROWS, **T5))
-    t5.get_input_embeddings().weight.data.mul_(0.1)  # beside what words are to mean, what they are at first is little
+    t5.get_input_embeddings().weight.data.mul_(0.01)  # beside what words are to mean, what they are at first is little
     t5.save_pretrained(folder)
 
 

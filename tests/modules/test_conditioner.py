@@ -113,6 +113,11 @@ def test_elsewhere_half_of_them_is_drawn_without_replacement(conditioner):  # P1
     assert all(900 < counts[token] < 1100 for token in ALL)
 
 
+def test_in_training_a_share_can_be_drawn_too(conditioner):
+    conditioner.train_ratio = 0.3
+    assert len(drawn(conditioner.train())) == 3 and len(drawn(conditioner.eval())) == 5
+
+
 @pytest.mark.parametrize('ratio, count', [(0.01, 1), (0.41, 5), (1., 10)])
 def test_the_share_is_rounded_up(conditioner, ratio, count):
     conditioner.sample_ratio = ratio

@@ -31,6 +31,15 @@ def test_a_full_caption_says_everything():
     assert captions.full(world.Attributes('oboe', 'disco')) == 'A disco song with a oboe'
 
 
+def test_a_name_is_now_and_then_said_several_times():
+    counts = []
+    for index in range(500):
+        said = captions.repeated('A disco song with a oboe', 'oboe', np.random.default_rng(index)).split()
+        counts.append(said.count('oboe'))
+        assert said == ['A', 'disco', 'song', 'with', 'a', *['oboe'] * counts[-1]]
+    assert set(counts) == {*range(1, captions.MOST_REPEATS + 1)} and 0.75 < counts.count(1) / 500 < 0.85
+
+
 def test_the_papers_prompts_are_ordinary_sentences():
     drawn = set()
     for index in range(20000):

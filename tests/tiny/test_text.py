@@ -1,3 +1,4 @@
+from itertools import islice
 import shutil
 
 import numpy as np
@@ -34,6 +35,11 @@ def test_what_a_caption_says():
     assert text.said('A recording of a song') == [0] * 4
     assert (text.meant('Guitar, slow disco song') == timbres.meaning(timbres.KNOWN['guitar'])).all()
     assert np.isnan(text.meant('A recording of a song')).all()
+
+
+def test_captions_say_names_as_often_as_a_concept_has_vectors():
+    rows = [sentence.split() for sentence in islice(text.draw_captions(3), 300)]
+    assert any(row.count(name) == 10 for row in rows for name in set(row) - {'a'})
 
 
 def test_a_pretrained_encoder_says_in_every_state_what_it_read(made, tmp_path):

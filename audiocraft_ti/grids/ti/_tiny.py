@@ -7,7 +7,7 @@ from ...tiny.recordings import write_recordings
 FOLDER = Path('outputs/concepts')  # relative, so that a run has the same signature on every machine
 
 
-def concept(timbre: str, class_word: str, count: int = 12) -> tp.Dict[str, str]:
+def concept(timbre: str, class_word: str, count: int = 20) -> tp.Dict[str, str]:
     """Overrides for learning a timbre from so many recordings, which are drawn if they are not there."""
     folder = FOLDER / f'{timbre}-{count}'
     if not folder.exists():
