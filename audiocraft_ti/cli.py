@@ -118,24 +118,29 @@ def manifest(folder: Path, out: Path, min_length: float) -> None:
               help='Samples, with a samples.jsonl of prompts and files. Can be given more than once.')
 @click.option('--embedder', default='clap', show_default=True, help="'clap', 'laion', 'tiny', or a CLAP checkpoint.")
 @click.option('--class-word', help="What stands in the concept's place in prompts. [default: nothing]")
+@click.option('--aesthetics', is_flag=True, help='Ask audiobox-aesthetics, too.')
+@click.option('--judge', metavar='SOUND', help="Ask the tiny world's judge, too, whether it hears that sound of its.")
 @click.option('--device', default='cpu', show_default=True)
 @click.option('--out', required=True, type=click.Path(dir_okay=False, path_type=Path), metavar='FILE')
 def evaluate(reference: Path, held_out: tp.Optional[Path], systems: tp.Sequence[str], embedder: str,
-             class_word: tp.Optional[str], device: str, out: Path) -> None:
+             class_word: tp.Optional[str], aesthetics: bool, judge: tp.Optional[str], device: str, out: Path) -> None:
     """Score the music of any systems: reconstruction and editability, a line of json a sample."""
-    from .evaluation.embedders import load_embedder
-    from .evaluation.evaluate import evaluate, table
+    from .evaluation import table
+    from .evaluation.embedders import CachedEmbedder, load_embedder
+    from .evaluation.evaluate import embed_recordings, score_systems, write_lines
+    from .evaluation.listeners import Aesthetics, Listener, TinyJudge
     folders = {}
     for system in systems:
         name, equals, folder = system.partition('=')
         if not equals:
             raise UserError(f"--system {system} has no name: write NAME=DIR.")
         folders[name] = Path(folder)
-    lines = evaluate(folders, reference, held_out, load_embedder(embedder, device), class_word)
-    temporary = out.with_name(out.name + '.tmp')
-    temporary.write_text(''.join(json.dumps(line) + '\n' for line in lines), encoding='utf-8')
-    temporary.rename(out)
-    click.echo(table(lines))
+    listeners: tp.List[Listener] = [*([Aesthetics()] if aesthetics else []), *([TinyJudge(judge)] if judge else [])]
+    cached = CachedEmbedder(load_embedder(embedder, device))
+    recordings = [embed_recordings(folder, cached) for folder in (reference, held_out) if folder]
+    lines = score_systems(folders, cached, recordings, class_word, listeners)
+    write_lines(lines, out)
+    click.echo(table.markdown(table.rows(lines)))
 
 
 @cli.command(epilog=EXAMPLE + 'push amen.safetensors me/amen')

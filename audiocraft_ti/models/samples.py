@@ -19,7 +19,7 @@ LISTING = 'samples.jsonl'
 
 
 def write_sample(music: MusicGen, prompt: str, seed: int, folder: Path, loudness: float = -16.,
-                 progress: bool = False) -> Path:
+                 progress: bool = False, task: tp.Optional[str] = None) -> Path:
     """Make one clip; the same model, prompt and seed give the same file, whatever else is made.
 
     Args:
@@ -29,6 +29,7 @@ def write_sample(music: MusicGen, prompt: str, seed: int, folder: Path, loudness
         folder (Path): Where to. Its `samples.jsonl` gets a line, in the place of one for the same file.
         loudness (float): In dB LUFS.
         progress (bool): Whether to call the model's progress callback.
+        task (str, optional): The prompt that it is to be listed under, where it is not the text itself.
     Returns:
         Path: A wav file, with prompt and seed in its header.
     """
@@ -38,7 +39,7 @@ def write_sample(music: MusicGen, prompt: str, seed: int, folder: Path, loudness
     wav = normalize_audio(wav, strategy='loudness', loudness_headroom_db=-loudness, sample_rate=music.sample_rate)
     comment = f'{prompt} (seed {seed}, {music.name})'
     path = audio.write(folder / file_name(prompt, seed), wav, music.sample_rate, comment)
-    _list(folder / LISTING, {'prompt': prompt, 'file': path.name, 'seed': seed, 'base': music.name})
+    _list(folder / LISTING, {'prompt': task or prompt, 'file': path.name, 'seed': seed, 'base': music.name})
     return path
 
 

@@ -44,3 +44,9 @@ def test_a_folder_in_the_format_of_transformers_is_a_checkpoint(embedder, clips)
 def test_gradients_stay_on(embedder, clips):
     embedder.audio(clips[:1], SAMPLE_RATE)
     assert torch.is_grad_enabled()
+
+
+def test_what_is_long_is_heard_whole_and_the_same_each_time(embedder, clips):
+    long = torch.cat([*clips, clips[0][:, :1000]], 1)  # three windows, and a rest that is too short for one
+    mean = embedder.audio(clips, SAMPLE_RATE).mean(0)
+    assert torch.allclose(embedder.audio([long], SAMPLE_RATE)[0], mean / mean.norm(), atol=1e-5)
