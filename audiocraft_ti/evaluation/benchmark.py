@@ -86,23 +86,36 @@ def load_benchmark(path: Path) -> Benchmark:
     return benchmark
 
 
-def write_samples(music: 'MusicGen', benchmark: Benchmark, entry: Entry, word: str, seeds: tp.Sequence[int],
-                  folder: Path) -> None:
+def write_samples(music: 'MusicGen', benchmark: Benchmark, key: str, word: str, learned: tp.Optional[Path],
+                  seeds: tp.Sequence[int], folder: Path) -> None:
     """Make what a folder lacks of the samples of one concept.
 
     Args:
-        music (MusicGen): A model, its concepts loaded and its duration set.
+        music (MusicGen): A model, its duration set.
         benchmark (Benchmark): Whose prompts to use.
-        entry (Entry): The concept.
-        word (str): What stands in its place for the model: `<name>`, the class word, or nothing.
+        key (str): The concept, as the list has it.
+        word (str): What stands in its place for the model: the `concept`, its `class` word, or `none`.
+        learned (Path, optional): Folder with the concept's file, where the concept is asked for.
         seeds (sequence of int): One for each sample of a prompt.
         folder (Path): Where to.
+    Raises:
+        UserError: If the concept is asked for, and there is no file of it.
     """
+    from ..models.concepts import load_concept, unload_concept
     from ..models.samples import file_name, write_sample
+    entry = benchmark.concepts[key]
+    placeholder = f'<{entry.name}>'
+    if word == 'concept':
+        if learned is None:
+            raise UserError("--learned is missing: give the folder with concept files, or --word class or none.")
+        load_concept(music, learned / f'{key}.safetensors', entry.name)
+    given = {'concept': placeholder, 'class': entry.class_word, 'none': ''}[word]
     for prompt, seed in product([NEUTRAL, *benchmark.editability_prompts], seeds):
-        text = ' '.join(prompt.replace('{}', word).split())
+        text = ' '.join(prompt.replace('{}', given).split())
         if not (folder / file_name(text, seed)).exists():
-            write_sample(music, text, seed, folder, LOUDNESS, task=prompt.replace('{}', f'<{entry.name}>'))
+            write_sample(music, text, seed, folder, LOUDNESS, task=prompt.replace('{}', placeholder))
+    if word == 'concept':
+        unload_concept(music, entry.name)
 
 
 def _check_complete(samples: tp.Sequence[Sample], prompts: tp.Sequence[str], folder: Path) -> int:
