@@ -1,6 +1,8 @@
 """From audio and text to embeddings of one space."""
 from abc import ABC, abstractmethod
 from pathlib import Path
+import pickle
+from types import SimpleNamespace
 import typing as tp
 
 from .. import environment, tiny
@@ -116,11 +118,11 @@ class LaionEmbedder(Embedder):
             import laion_clap
             path = checkpoint if Path(checkpoint).exists() else hf_hub_download('lukewys/laion_clap', checkpoint)
             self.model = laion_clap.CLAP_Module(enable_fusion=False, amodel='HTSAT-base', device=device)
-            self.model.load_ckpt(path, verbose=False)
+            self.model.model.load_state_dict(_read_laion(path))
         except ImportError as error:
-            raise UserError(f"--embedder laion cannot be had ({error}): pip install laion_clap, and the torchvision of "
-                            "the same torch release.") from error
-        except (OSError, ValueError, RuntimeError) as error:
+            raise UserError(f"the embedder laion cannot be had ({error}): pip install laion_clap, and the torchvision "
+                            "of the same torch release.") from error
+        except (OSError, ValueError, RuntimeError, KeyError, pickle.UnpicklingError) as error:
             raise _not_to_be_had(checkpoint, error) from error
         super().__init__(Path(checkpoint).name, 48000, 480000)
 
@@ -129,6 +131,30 @@ class LaionEmbedder(Embedder):
 
     def _text(self, texts: tp.List[str]) -> torch.Tensor:
         return self.model.get_text_embedding([*texts, ''], use_tensor=True)[:len(texts)]  # it cannot take one alone
+
+
+class _TensorsAlone(pickle.Unpickler):
+    """Reads a checkpoint as pickle does, and refuses to call anything but what makes tensors and numbers.
+
+    The authors' checkpoints hold numbers of numpy's, which torch's own `weights_only` does not read, and their package
+    loads them with no guard at all.
+    """
+    ALLOWED = {('collections', 'OrderedDict'), ('torch._utils', '_rebuild_tensor_v2'), ('_codecs', 'encode'),
+               ('torch', 'FloatStorage'), ('torch', 'LongStorage'), ('numpy', 'dtype'),
+               ('numpy.core.multiarray', 'scalar'), ('numpy._core.multiarray', 'scalar')}
+
+    def find_class(self, module: str, name: str) -> tp.Any:
+        if (module, name) not in self.ALLOWED:
+            raise pickle.UnpicklingError(f'it wants to call {module}.{name}')
+        return super().find_class(module, name)
+
+
+def _read_laion(path: tp.Union[str, Path]) -> tp.Dict[str, torch.Tensor]:
+    """Weights of a checkpoint of laion_clap's, under the names of its model."""
+    pickles = SimpleNamespace(Unpickler=_TensorsAlone, __name__='pickle')
+    state = torch.load(path, 'cpu', pickle_module=pickles, weights_only=False)['state_dict']
+    unused = 'text_branch.embeddings.position_ids'  # by transformers since 4.31
+    return {key.removeprefix('module.'): value for key, value in state.items() if not key.endswith(unused)}
 
 
 def _not_to_be_had(checkpoint: str, error: Exception) -> UserError:

@@ -6,6 +6,7 @@ import typing as tp
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 import numpy as np
 import pandas as pd
 import seaborn
@@ -15,7 +16,7 @@ from ..data import audio
 from ..evaluation.evaluate import Line, REAL
 
 SCORES = {'reconstruction': 'Reconstruction', 'editability': 'Editability'}
-COLOURS = ('#4c78a8', '#f2a154')
+COLOURS = ('#8db3de', '#f5b46f')
 COLUMNS = 3  # of violins
 RANGE = 80  # of a spectrogram, dB
 
@@ -63,6 +64,7 @@ def curves(runs: tp.Sequence[Run]) -> Figure:
         if 'ce_class_word' in losses[0]:
             ax.axhline(losses[0]['ce_no_text'] - losses[0]['ce_class_word'], color=colour, linestyle=':', linewidth=1)
     ax.axhline(0, color='black', linewidth=0.8)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel='epoch', ylabel='won against no text (nats)')
     if len(runs) <= 12:
         ax.legend(frameon=False, fontsize='small')
