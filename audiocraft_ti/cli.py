@@ -151,7 +151,9 @@ def evaluate(reference: Path, held_out: tp.Optional[Path], systems: tp.Sequence[
 def report(scores: tp.Sequence[Path], runs: tp.Sequence[Path], out: Path) -> None:
     """Make a page of scores and runs: figures, tables, and players side by side."""
     from .report.page import write
-    click.echo(write(scores, runs, out))
+    from .report.sources import all_lines, read_runs
+    found = read_runs(runs)
+    click.echo(write(all_lines(scores, found), found, out))
 
 
 @cli.command(epilog=EXAMPLE + "benchmark --list concepts.json --recordings recordings --samples samples --system ours")

@@ -90,8 +90,9 @@ def main(sounds: tp.Sequence[str]) -> None:
             found[sound] = rank(world, embedder, sound, concept, folder / 'samples' / sound)
             print(row(sound, found[sound]), flush=True)
     agree = sum(one['agree'] for one in found.values())
-    print(f"\nOne order for {agree} of {len(found)} sounds (bar: {BAR:.0%}); learned concepts between floor and ceiling "
-          f"for {sum(one['between'] for one in found.values())}.")
+    between = sum(one['between'] for one in found.values())
+    print(f'\nOne order for {agree} of {len(found)} sounds (bar: {BAR:.0%}); learned concepts between floor and '
+          f'ceiling for {between}.')
     sys.exit(agree < BAR * len(found))
 
 

@@ -18,6 +18,7 @@ from ..evaluation.evaluate import Line, REAL
 SCORES = {'reconstruction': 'Reconstruction', 'editability': 'Editability'}
 COLOURS = ('#8db3de', '#f5b46f')
 COLUMNS = 3  # of violins
+MOST_NAMES = 20  # in a legend
 RANGE = 80  # of a spectrogram, dB
 
 
@@ -55,7 +56,7 @@ def _violin(ax: Axes, lines: tp.Sequence[Line], systems: tp.Tuple[str, ...]) -> 
 
 def curves(runs: tp.Sequence[Run]) -> Figure:
     """What each run wins against no text on held-out recordings, epoch by epoch; dotted, what its class word does."""
-    figure = Figure((7, 3.6), layout='constrained')
+    figure = Figure((8, 4), layout='constrained')
     ax = figure.subplots()
     for colour, run in zip(seaborn.husl_palette(len(runs)), runs):
         losses = [epoch['valid'] for epoch in run.history if 'valid' in epoch]
@@ -66,8 +67,8 @@ def curves(runs: tp.Sequence[Run]) -> Figure:
     ax.axhline(0, color='black', linewidth=0.8)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel='epoch', ylabel='won against no text (nats)')
-    if len(runs) <= 12:
-        ax.legend(frameon=False, fontsize='small')
+    if len(runs) <= MOST_NAMES:
+        figure.legend(loc='outside right upper', frameon=False, fontsize='small')
     return figure
 
 

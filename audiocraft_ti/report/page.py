@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader
 import soundfile
 
 from . import figures
-from .sources import all_lines, read_runs, Run
+from .sources import Run
 from ..data import audio
 from ..errors import UserError
 from ..evaluation import table
@@ -72,18 +72,16 @@ def settings(lines: tp.Sequence[Line], runs: tp.Sequence[Run]) -> tp.List[tp.Tup
             *((run.name, ' '.join(run.overrides)) for run in runs)]
 
 
-def write(scores: tp.Sequence[Path], folders: tp.Sequence[Path], out: Path) -> Path:
+def write(lines: tp.Sequence[Line], runs: tp.Sequence[Run], out: Path) -> Path:
     """Write `index.html`, and its figures as SVG and PDF.
 
     Args:
-        scores (sequence of Path): Files of scores.
-        folders (sequence of Path): Folders of runs.
+        lines (sequence of dict): Scores.
+        runs (sequence of Run): Runs whose learning to show.
         out (Path): Where to.
     Raises:
         UserError: If there is nothing to report, or scores are of several embedders.
     """
-    runs = read_runs(folders)
-    lines = all_lines(scores, runs)
     checkpoints = sorted({line['checkpoint'] for line in lines})
     if len(checkpoints) > 1:
         raise UserError(f"the scores are by {' and '.join(checkpoints)}, which cannot be compared: make a report of "
