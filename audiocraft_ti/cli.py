@@ -125,9 +125,10 @@ def manifest(folder: Path, out: Path, min_length: float) -> None:
 def evaluate(reference: Path, held_out: tp.Optional[Path], systems: tp.Sequence[str], embedder: str,
              class_word: tp.Optional[str], aesthetics: bool, judge: tp.Optional[str], device: str, out: Path) -> None:
     """Score the music of any systems: reconstruction and editability, a line of json a sample."""
+    from .data.lines import write
     from .evaluation import table
     from .evaluation.embedders import CachedEmbedder, load_embedder
-    from .evaluation.evaluate import embed_recordings, score_systems, write_lines
+    from .evaluation.evaluate import embed_recordings, score_systems
     from .evaluation.listeners import Aesthetics, Listener, TinyJudge
     folders = {}
     for system in systems:
@@ -139,7 +140,7 @@ def evaluate(reference: Path, held_out: tp.Optional[Path], systems: tp.Sequence[
     cached = CachedEmbedder(load_embedder(embedder, device))
     recordings = [embed_recordings(folder, cached) for folder in (reference, held_out) if folder]
     lines = score_systems(folders, cached, recordings, class_word, listeners)
-    write_lines(lines, out)
+    write(lines, out)
     click.echo(table.markdown(table.rows(lines)))
 
 
@@ -179,9 +180,9 @@ def benchmark(listing: Path, recordings: Path, samples: Path, system: str, base:
               learned: tp.Optional[Path], seeds: tp.Sequence[int], duration: float, embedder: str,
               device: tp.Optional[str], out: Path) -> None:
     """Measure one system on a list of concepts, and print its row beside the stored ones (docs/BENCHMARK.md)."""
+    from .data import lines as files
     from .evaluation import benchmark, table
     from .evaluation.embedders import CachedEmbedder, load_embedder
-    from .evaluation.evaluate import write_lines
     work = benchmark.load_benchmark(listing)
     keys = benchmark.available(work, recordings)
     if base is not None:
@@ -191,7 +192,7 @@ def benchmark(listing: Path, recordings: Path, samples: Path, system: str, base:
     cached = CachedEmbedder(load_embedder(embedder, device or 'cpu'), loudness=benchmark.LOUDNESS)
     results, lines = benchmark.run(system, work, recordings, samples, cached)
     path = benchmark.write(results, out)
-    write_lines(lines, path.with_suffix('.jsonl'))
+    files.write(lines, path.with_suffix('.jsonl'))
     click.echo(table.markdown(benchmark.compare(results, out)))
 
 

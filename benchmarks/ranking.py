@@ -12,8 +12,9 @@ import typing as tp
 
 import torch
 
+from audiocraft_ti.evaluation import BASELINES, REAL
 from audiocraft_ti.evaluation.embedders import CachedEmbedder, ClapEmbedder
-from audiocraft_ti.evaluation.evaluate import REAL, embed_recordings, read_samples, score_real, score_system
+from audiocraft_ti.evaluation.evaluate import embed_recordings, read_samples, score_real, score_system
 from audiocraft_ti.evaluation.listeners import Listener
 from audiocraft_ti.evaluation.table import means
 from audiocraft_ti.data import audio
@@ -45,7 +46,7 @@ def make(world: World, sound: str, concept: Path, folder: Path) -> tp.Dict[str, 
     """Samples of the three systems."""
     word = f'my-{sound}'
     load_concept(world.music, concept, word)
-    words = {'no concept': '', 'class word': SOUNDS[sound], 'learned': f'<{word}>'}
+    words = dict(zip((*BASELINES, 'learned'), ('', SOUNDS[sound], f'<{word}>')))
     for system, given in words.items():
         for seed in SEEDS:
             write_sample(world.music, NEUTRAL.format(given).strip(), seed, folder / system,

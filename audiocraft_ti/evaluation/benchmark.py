@@ -9,11 +9,11 @@ import typing as tp
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
-from . import table
+from . import REAL, table
 from .embedders import CachedEmbedder
-from .evaluate import (concept_of, embed_clips, Line, read_samples, REAL, Sample, score_real, score_system,
-                       without_placeholder)
+from .evaluate import (concept_of, embed_clips, read_samples, Sample, score_real, score_system, without_placeholder)
 from ..data import manifest
+from ..data.lines import Line
 from ..data.prompts import load_prompts
 from ..errors import UserError
 from ..hashes import bytes_hash, file_hash

@@ -1,6 +1,5 @@
 """Scores of music that any system made, from folders of audio alone."""
 from dataclasses import dataclass
-import json
 import logging
 from pathlib import Path
 import re
@@ -9,17 +8,17 @@ import typing as tp
 import torch
 from tqdm import tqdm
 
-from . import scores
+from . import REAL, scores
 from .embedders import CachedEmbedder
 from .listeners import Listener
+from ..data import lines as files
+from ..data.lines import Line
 from ..data.manifest import check_recording, check_recordings, Clip, find_recordings
 from ..data.prompts import load_prompts
 from ..errors import UserError
 
 logger = logging.getLogger(__name__)
 SHORTEST = 0.5  # of a clip, seconds
-REAL = 'real'  # the name of recordings among systems
-Line = tp.Dict[str, tp.Any]
 _PLACEHOLDER = re.compile(r'<([^<>\s]+)>')
 
 
@@ -73,8 +72,7 @@ def embed_recordings(folder: Path, embedder: CachedEmbedder) -> Recordings:
 def _listed(path: Path) -> tp.List[tp.Tuple[str, Path]]:
     """Prompts and files of a `samples.jsonl`."""
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
-        return [(str(line['prompt']), path.parent / line['file']) for line in lines]
+        return [(str(line['prompt']), path.parent / line['file']) for line in files.read(path)]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} cannot be read as a list of samples ({type(error).__name__}: {error}); it needs a "
                         "line of json each, with 'prompt' and 'file'.") from error
@@ -110,14 +108,6 @@ def read_samples(folder: Path, embedder: CachedEmbedder) -> tp.List[Sample]:
         logger.warning("%s: the samples have different sample rates (%s Hz), and what is missing above the lowest may "
                        "be heard as a difference", folder, ', '.join(map(str, sorted(rates))))
     return samples
-
-
-def write_lines(lines: tp.Iterable[Line], path: Path) -> Path:
-    """Write scores, a line of json each; the file appears whole or not at all."""
-    temporary = path.with_name(path.name + '.tmp')
-    temporary.write_text(''.join(json.dumps(line) + '\n' for line in lines), encoding='utf-8')
-    temporary.replace(path)
-    return path
 
 
 def concept_of(samples: tp.Iterable[Sample]) -> str:

@@ -4,8 +4,8 @@ import typing as tp
 import torch
 
 from . import scores
-from .evaluate import Line
 from .listeners import AXES
+from ..data.lines import Line
 
 # In the order of the columns. What has no score of a kind has an empty cell.
 SCORES = ['reconstruction', 'reconstruction_held_out', 'editability', 'copy_margin', 'kernel_distance', 'heard_sound',
@@ -40,6 +40,13 @@ def history_of(lines: tp.Sequence[Line], system: str) -> tp.Dict[str, float]:
         return clap if other == system else f"{clap}_{other.replace(' ', '_')}"
     systems = dict.fromkeys(line['system'] for line in lines)
     return {name(key, other): value for other in systems for key, value in means(lines, other).items()}
+
+
+def metric_of(key: str) -> str:
+    """Which of `evaluate.metrics` asks for a name of Dora's history."""
+    if key.startswith('clap_editability'):
+        return 'clap_editability'
+    return 'clap_reconstruction' if key.startswith('clap_') else 'aesthetics'
 
 
 def cell(some: tp.Sequence[float]) -> str:

@@ -1,6 +1,4 @@
 """Music from prompts, as files that say what they are."""
-import json
-import os
 from pathlib import Path
 import re
 import typing as tp
@@ -12,7 +10,7 @@ from audiocraft.models import MusicGen
 import torch
 
 from .concepts import set_concept_params
-from ..data import audio
+from ..data import audio, lines as files
 from ..hashes import bytes_hash
 
 LISTING = 'samples.jsonl'
@@ -50,8 +48,6 @@ def file_name(prompt: str, seed: int) -> str:
 
 
 def _list(path: Path, line: tp.Dict[str, tp.Any]) -> None:
-    lines = [json.loads(text) for text in path.read_text(encoding='utf-8').splitlines()] if path.exists() else []
+    lines = files.read(path) if path.exists() else []
     lines = [other for other in lines if other['file'] != line['file']] + [line]
-    temporary = path.with_suffix('.tmp')
-    temporary.write_text(''.join(json.dumps(one) + '\n' for one in lines), encoding='utf-8')
-    os.replace(temporary, path)
+    files.write(lines, path)

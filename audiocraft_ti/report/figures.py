@@ -13,7 +13,8 @@ import seaborn
 
 from .sources import Run
 from ..data import audio
-from ..evaluation.evaluate import Line, REAL
+from ..data.lines import Line
+from ..evaluation import REAL
 
 SCORES = {'reconstruction': 'Reconstruction', 'editability': 'Editability'}
 COLOURS = ('#8db3de', '#f5b46f')

@@ -11,9 +11,9 @@ import soundfile
 from . import figures
 from .sources import Run
 from ..data import audio
+from ..data.lines import Line
 from ..errors import UserError
-from ..evaluation import table
-from ..evaluation.evaluate import Line, REAL
+from ..evaluation import REAL, table
 
 logger = logging.getLogger(__name__)
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 import typing as tp
 
+from ..data import lines as files
+from ..data.lines import Line
 from ..errors import UserError
-from ..evaluation.evaluate import Line, REAL
+from ..evaluation import BASELINES, REAL
 
 NEEDED = ('system', 'kind', 'embedder', 'checkpoint')  # of every line of scores
 
@@ -33,7 +35,7 @@ def read_scores(path: Path) -> tp.List[Line]:
         UserError: If the file is none of those that `audiocraft-ti evaluate` writes.
     """
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
+        lines = files.read(path)
         missing = [key for line in lines for key in NEEDED if key not in line]
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{path} cannot be read as scores, a line of json each: {error}.") from error
@@ -76,6 +78,6 @@ def all_lines(scores: tp.Sequence[Path], runs: tp.Sequence[Run]) -> tp.List[Line
     """Lines of all score files and runs; of several runs, each is a system of its own, and recordings come but once."""
     lines = [line for path in scores for line in read_scores(path)]
     for run in runs:
-        lines += [{**line, 'system': run.name} if len(runs) > 1 and line['system'] != REAL else line
+        lines += [{**line, 'system': run.name} if len(runs) > 1 and line['system'] not in (REAL, *BASELINES) else line
                   for line in run.scores]
     return list({json.dumps(line, sort_keys=True): line for line in lines}.values())

@@ -1,7 +1,6 @@
 """What all solvers that learn a concept share: recordings and prompts go in, samples and scores come out."""
 from abc import abstractmethod
 import copy
-import json
 from pathlib import Path
 import typing as tp
 
@@ -19,10 +18,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from ..concept import placeholder
-from ..data import audio, manifest
+from ..data import audio, lines as files, manifest
 from ..data.dataset import ConceptDataset, describe
 from ..data.prompts import load_edits, load_prompts
 from ..data.tokens import TokenCache
+from ..evaluation import BASELINES
 from ..models.loaders import find_base, load_base
 from ..models.samples import LISTING
 from .builders import get_lr_scheduler
@@ -209,17 +209,17 @@ class ConceptSolver(MusicGenSolver):
         if not any(metrics.values()):
             return {}
         from ..evaluation.embedders import CachedEmbedder, load_embedder
-        from ..evaluation.evaluate import embed_clips, score_systems, write_lines
+        from ..evaluation.evaluate import embed_clips, score_systems
         from ..evaluation.listeners import Aesthetics
-        from ..evaluation.table import history_of
+        from ..evaluation.table import history_of, metric_of
         embedder = CachedEmbedder(load_embedder(self.cfg.metrics.clap.checkpoint, self.device))
         folders = self._samples()
         recordings = [embed_clips(clips, embedder) for clips in self._recordings()]
         lines = score_systems(folders, embedder, recordings, self.cfg.concept.class_word,
                               [Aesthetics()] if metrics.aesthetics else [])
-        write_lines(lines, folders[self.NAME] / 'scores.jsonl')
-        wanted = [line for line in lines if metrics.get(f"clap_{line['kind']}", metrics.clap_reconstruction)]
-        return history_of(wanted, self.NAME)
+        files.write(lines, folders[self.NAME] / 'scores.jsonl')
+        unasked = tuple(key for key in ('clap_reconstruction', 'clap_editability') if not metrics[key])
+        return {key: value for key, value in history_of(lines, self.NAME).items() if metric_of(key) not in unasked}
 
     def _recordings(self) -> tp.List[tp.List[manifest.Clip]]:
         """What was learned from and what was held out, if the run knows it."""
@@ -241,9 +241,8 @@ class ConceptSolver(MusicGenSolver):
         folder = self.folder / 'samples' / str(self.epoch - finished)
         systems = {self.NAME: (folder, self.word)}
         if self.cfg.generate.baselines:
-            words = {'no concept': '', 'class word': self.cfg.concept.class_word}
-            systems.update({name: (folder / name.replace(' ', '_'), word) for name, word in words.items()
-                            if word is not None})
+            words = zip(BASELINES, ('', self.cfg.concept.class_word))
+            systems.update({name: (folder / name.replace(' ', '_'), word) for name, word in words if word is not None})
         for name, (where, word) in systems.items():
             if not (where / LISTING).exists():
                 with_rank_rng()(self._make_samples)(where, word)
@@ -263,7 +262,7 @@ class ConceptSolver(MusicGenSolver):
                               'text': text, 'file': file.name, 'concept': self.cfg.concept.name})
                 if word == self.word:
                     self._log_to_tensorboard(f'{name}_{number}', wav)
-        (folder / LISTING).write_text(''.join(json.dumps(line) + '\n' for line in lines), encoding='utf-8')
+        files.write(lines, folder / LISTING)
 
     def run_one_stage(self, stage_name: str) -> None:
         """Run one stage, as upstream does; in place, what comes of it is added to the last epoch's history."""

@@ -68,7 +68,7 @@ def laion(tmp_path_factory):
             (folder / name / file).write_bytes((tiny.CLAP / file).read_bytes())
     (folder / 'bert-base-uncased/vocab.txt').write_text('[UNK]\n[PAD]\n[CLS]\n[SEP]\n[MASK]\n')
     BartConfig().save_pretrained(folder / 'facebook/bart-base')
-    config = RobertaConfig(vocabulary, num_hidden_layers=1, intermediate_size=64, max_position_embeddings=96)
+    config = RobertaConfig(vocab_size=vocabulary, num_hidden_layers=1, intermediate_size=64, max_position_embeddings=96)
     RobertaModel(config).save_pretrained(folder / 'roberta-base')
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
