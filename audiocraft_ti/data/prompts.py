@@ -60,8 +60,9 @@ def load_prompts(source: tp.Union[None, str, tp.Sequence[str]], key: str = 'data
         where = f'{key}={source}'
         try:
             source = _read(Path(source))
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"{where} cannot be read as a text file with one prompt a line: {error}.") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{where} cannot be read as a text file with one prompt a line, or as a benchmark's json "
+                            f"with editability_prompts: {error}.") from error
     prompts = [prompt.strip() for prompt in source if prompt.strip()]
     if not prompts:
         raise UserError(f"{where} holds no prompt: give one a line, such as 'A recording of a {{}}'.")
