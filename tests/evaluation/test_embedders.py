@@ -99,6 +99,6 @@ class Harm:
 
 def test_a_checkpoint_that_wants_to_run_code_is_refused(laion, tmp_path, capsys):
     torch.save({'state_dict': {}, 'more': Harm()}, tmp_path / 'harm.pt')
-    with pytest.raises(UserError, match='wants to call builtins.print'):
+    with pytest.raises(UserError, match=r'wants to call \w+\.print'):
         LaionEmbedder(str(tmp_path / 'harm.pt'))
     assert 'harm' not in capsys.readouterr().out
