@@ -28,7 +28,8 @@ def work(tmp_path, monkeypatch):
 
 
 def table(output):
-    rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in output[output.index('|  |'):].splitlines()]
+    lines = output[output.index('|  |'):].splitlines()  # after bars of progress
+    rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in lines]
     return {row[0]: dict(zip(rows[0][1:], row[1:])) for row in rows[2:]}
 
 
