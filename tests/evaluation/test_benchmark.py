@@ -29,7 +29,7 @@ def work(tmp_path, monkeypatch):
 
 def table(output):
     lines = output[output.index('|  |'):].splitlines()  # after bars of progress
-    rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in lines]
+    rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in lines if line[:1] == '|']
     return {row[0]: dict(zip(rows[0][1:], row[1:])) for row in rows[2:]}
 
 
