@@ -29,10 +29,12 @@ demo: $(INSTALLED)
 base: $(INSTALLED)
 	$(RUN)/python -m audiocraft_ti.tiny.make
 
-# What each of the paper's choices is worth: runs what is not done yet, and writes docs/RESULTS.md.
+# What each of the paper's choices is worth: runs what is not done yet, and writes docs/RESULTS.md and a page with sound,
+# docs/ablation/index.html.
 ablation: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN)/python -m audiocraft_ti.grids.local ti.ablation
 	$(RUN)/python -m benchmarks.ablation --out docs/RESULTS.md
+	$(RUN)/python -m benchmarks.ablation_report docs/ablation
 
 # How many recordings, vectors and updates are enough: likewise, and docs/TRAINING.md.
 amount: $(INSTALLED)

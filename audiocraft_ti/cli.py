@@ -118,24 +118,82 @@ def manifest(folder: Path, out: Path, min_length: float) -> None:
               help='Samples, with a samples.jsonl of prompts and files. Can be given more than once.')
 @click.option('--embedder', default='clap', show_default=True, help="'clap', 'laion', 'tiny', or a CLAP checkpoint.")
 @click.option('--class-word', help="What stands in the concept's place in prompts. [default: nothing]")
+@click.option('--aesthetics', is_flag=True, help='Ask audiobox-aesthetics, too.')
+@click.option('--judge', metavar='SOUND', help="Ask the tiny world's judge, too, whether it hears that sound of its.")
 @click.option('--device', default='cpu', show_default=True)
 @click.option('--out', required=True, type=click.Path(dir_okay=False, path_type=Path), metavar='FILE')
 def evaluate(reference: Path, held_out: tp.Optional[Path], systems: tp.Sequence[str], embedder: str,
-             class_word: tp.Optional[str], device: str, out: Path) -> None:
+             class_word: tp.Optional[str], aesthetics: bool, judge: tp.Optional[str], device: str, out: Path) -> None:
     """Score the music of any systems: reconstruction and editability, a line of json a sample."""
-    from .evaluation.embedders import load_embedder
-    from .evaluation.evaluate import evaluate, table
+    from .data.lines import write
+    from .evaluation import table
+    from .evaluation.embedders import CachedEmbedder, load_embedder
+    from .evaluation.evaluate import embed_recordings, score_systems
+    from .evaluation.listeners import Aesthetics, Listener, TinyJudge
     folders = {}
     for system in systems:
         name, equals, folder = system.partition('=')
         if not equals:
             raise UserError(f"--system {system} has no name: write NAME=DIR.")
         folders[name] = Path(folder)
-    lines = evaluate(folders, reference, held_out, load_embedder(embedder, device), class_word)
-    temporary = out.with_name(out.name + '.tmp')
-    temporary.write_text(''.join(json.dumps(line) + '\n' for line in lines), encoding='utf-8')
-    temporary.rename(out)
-    click.echo(table(lines))
+    listeners: tp.List[Listener] = [*([Aesthetics()] if aesthetics else []), *([TinyJudge(judge)] if judge else [])]
+    cached = CachedEmbedder(load_embedder(embedder, device))
+    recordings = [embed_recordings(folder, cached) for folder in (reference, held_out) if folder]
+    lines = score_systems(folders, cached, recordings, class_word, listeners)
+    write(lines, out)
+    click.echo(table.markdown(table.rows(lines)))
+
+
+@cli.command(epilog=EXAMPLE + 'report scores.jsonl --run outputs/xps/495a39e4 --out report')
+@click.argument('scores', nargs=-1, type=click.Path(path_type=Path), metavar='[SCORES]...')
+@click.option('--run', 'runs', multiple=True, type=click.Path(path_type=Path), metavar='DIR',
+              help='Folder of a run, for its scores and its learning curve. Can be given more than once.')
+@click.option('--out', required=True, type=click.Path(file_okay=False, path_type=Path), metavar='DIR')
+def report(scores: tp.Sequence[Path], runs: tp.Sequence[Path], out: Path) -> None:
+    """Make a page of scores and runs: figures, tables, and players side by side."""
+    from .report.page import write
+    from .report.sources import all_lines, read_runs
+    found = read_runs(runs)
+    click.echo(write(all_lines(scores, found), found, out))
+
+
+@cli.command(epilog=EXAMPLE + "benchmark --list concepts.json --recordings recordings --samples samples --system ours")
+@click.option('--list', 'listing', required=True, type=click.Path(path_type=Path), metavar='FILE',
+              help='Concepts and prompts, as json.')
+@click.option('--recordings', required=True, type=click.Path(path_type=Path), metavar='DIR',
+              help='Has a folder of recordings for each concept.')
+@click.option('--samples', required=True, type=click.Path(path_type=Path), metavar='DIR',
+              help='Has a folder for each concept, with a samples.jsonl.')
+@click.option('--system', required=True, help='What made the samples.')
+@click.option('--base', help='Make the samples that are missing with this base model.')
+@click.option('--word', type=click.Choice(['concept', 'class', 'none']), default='concept', show_default=True,
+              help="What stands in the concept's place when they are made.")
+@click.option('--learned', type=click.Path(path_type=Path), metavar='DIR',
+              help='Has a concept file for each concept, such as amen.safetensors.')
+@click.option('--seed', 'seeds', multiple=True, type=int, default=[0, 1], show_default=True, help='Of what is made.')
+@click.option('--duration', default=10., show_default=True, help='Of what is made, seconds.')
+@click.option('--embedder', default='clap', show_default=True, help="'clap', 'laion', 'tiny', or a CLAP checkpoint.")
+@click.option('--device', help="'cpu' or 'cuda'. [default: cuda if there is one]")
+@click.option('--out', default='results', type=click.Path(file_okay=False, path_type=Path), metavar='DIR',
+              show_default=True, help='Where results are stored.')
+def benchmark(listing: Path, recordings: Path, samples: Path, system: str, base: tp.Optional[str], word: str,
+              learned: tp.Optional[Path], seeds: tp.Sequence[int], duration: float, embedder: str,
+              device: tp.Optional[str], out: Path) -> None:
+    """Measure one system on a list of concepts, and print its row beside the stored ones (docs/BENCHMARK.md)."""
+    from .data import lines as files
+    from .evaluation import benchmark, table
+    from .evaluation.embedders import CachedEmbedder, load_embedder
+    work = benchmark.load_benchmark(listing)
+    keys = benchmark.available(work, recordings)
+    if base is not None:
+        music = _load_music(base, device, duration)
+        for key in keys:
+            benchmark.write_samples(music, work, key, word, learned, seeds, samples / key)
+    cached = CachedEmbedder(load_embedder(embedder, device or 'cpu'), loudness=benchmark.LOUDNESS)
+    results, lines = benchmark.run(system, work, recordings, samples, cached)
+    path = benchmark.write(results, out)
+    files.write(lines, path.with_suffix('.jsonl'))
+    click.echo(table.markdown(benchmark.compare(results, out)))
 
 
 @cli.command(epilog=EXAMPLE + 'push amen.safetensors me/amen')

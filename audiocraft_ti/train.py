@@ -36,9 +36,9 @@ def resolve_paths(cfg: omegaconf.DictConfig) -> None:
     for key, value in cfg.datasource.items():
         if isinstance(value, str):
             cfg.datasource[key] = _absolute(value)
-    prompts = cfg.dataset.get('neutral_prompts')
-    if isinstance(prompts, str):
-        cfg.dataset.neutral_prompts = _absolute(prompts)
+    for section, key in ((cfg.dataset, 'neutral_prompts'), (cfg.generate, 'editability_prompts')):
+        if isinstance(section.get(key), str):
+            section[key] = _absolute(section[key])
 
 
 def get_solver(cfg: omegaconf.DictConfig):

@@ -64,12 +64,12 @@ def read(run: ablation.Run, xp: XP, judge: judges.Judge) -> Outcome:
     xp.link.load()
     history = xp.link.history
     best = min((epoch['valid'] for epoch in history), key=lambda losses: losses['ce'])
-    scores = history[-1]['generate']
+    scores = history[-1]['evaluate']
     stored = next(xp.folder.glob('concept.safetensors'), xp.folder / 'checkpoint.th')
     return Outcome(
         run.setting, best['ce'], best['ce_no_text'] - best['ce'], best.get('gap_closure'),
         *hear(xp.folder / 'samples' / str(len(history)), run.timbre, judge),
-        scores['clap_reconstruction_valid'], scores['clap_editability'],
+        scores['clap_reconstruction_held_out'], scores['clap_editability'],
         sum(epoch['train']['duration'] for epoch in history), stored.stat().st_size / 1e3)
 
 

@@ -1,5 +1,7 @@
 """Neutral prompts: sentences that say nothing about a sound but that it is there (P5)."""
+import json
 from pathlib import Path
+import re
 import typing as tp
 
 from ..errors import UserError
@@ -44,10 +46,12 @@ def load_prompts(source: tp.Union[None, str, tp.Sequence[str]], key: str = 'data
     """The prompts of a list, or of a text file with one prompt a line; the 31 neutral ones where nothing is given.
 
     Args:
-        source (list of str or str, optional): Prompts, or the path of a text file.
+        source (list of str or str, optional): Prompts, or the path of a text file, or of a benchmark's json, whose
+            editability prompts are meant.
         key (str): Configuration key to name in an error.
     Raises:
-        UserError: If the file cannot be read, there is no prompt, or one lacks the place for the concept, `{}`.
+        UserError: If the file cannot be read, there is no prompt, or one lacks the place for the concept, `{}`,
+            or has another placeholder.
     """
     if source is None:
         return list(NEUTRAL_PROMPTS)
@@ -55,13 +59,26 @@ def load_prompts(source: tp.Union[None, str, tp.Sequence[str]], key: str = 'data
     if isinstance(source, str):
         where = f'{key}={source}'
         try:
-            source = Path(source).read_text(encoding='utf-8').splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{where} cannot be read as a text file with one prompt a line: {error}.") from error
+            source = _read(Path(source))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{where} cannot be read as a text file with one prompt a line, or as a benchmark's json "
+                            f"with editability_prompts: {error}.") from error
     prompts = [prompt.strip() for prompt in source if prompt.strip()]
     if not prompts:
         raise UserError(f"{where} holds no prompt: give one a line, such as 'A recording of a {{}}'.")
     for prompt in prompts:
         if '{}' not in prompt:
             raise UserError(f"{where} has the prompt {prompt!r}: write {{}} where the concept is to stand.")
+        if re.search('[{}<>]', prompt.replace('{}', '')):
+            raise UserError(f"{where} has the prompt {prompt!r}, with another placeholder than {{}}: take that out.")
     return prompts
+
+
+def _read(path: Path) -> tp.List[str]:
+    text = path.read_text(encoding='utf-8')
+    return json.loads(text)['editability_prompts'] if path.suffix == '.json' else text.splitlines()
+
+
+def load_edits(source: tp.Union[None, str, tp.Sequence[str]]) -> tp.List[str]:
+    """The editability prompts of a configuration, none where nothing is given; see `load_prompts`."""
+    return [] if source is None else load_prompts(source, 'generate.editability_prompts')

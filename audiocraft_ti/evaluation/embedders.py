@@ -1,17 +1,21 @@
 """From audio and text to embeddings of one space."""
 from abc import ABC, abstractmethod
 from pathlib import Path
+import pickle
+from types import SimpleNamespace
 import typing as tp
 
+from .. import environment, tiny
+environment.prepare()
+from audiocraft.data.audio_utils import normalize_audio
 from flashy.utils import write_and_rename
 from safetensors.torch import load_file, save
 import torch
 from transformers import ClapModel, ClapProcessor
 
-from .. import tiny
-from ..data.audio import convert_audio
+from ..data import audio
 from ..errors import UserError
-from ..hashes import bytes_hash, tensors_hash
+from ..hashes import tensors_hash
 
 CLAP = 'laion/clap-htsat-unfused'
 LAION = 'music_audioset_epoch_15_esc_90.14.pt'
@@ -24,18 +28,27 @@ class Embedder(ABC):
     Args:
         checkpoint (str): Which weights, to be named beside every score.
         sample_rate (int): Of the audio that it takes, Hz.
+        longest (int): How much of it at a time, in samples.
     """
     name: str
+    model: tp.Any  # its torch.nn.Module
 
-    def __init__(self, checkpoint: str, sample_rate: int):
+    def __init__(self, checkpoint: str, sample_rate: int, longest: int):
         self.checkpoint = checkpoint
         self.sample_rate = sample_rate
+        self.longest = longest
 
     @torch.no_grad()
     def audio(self, wavs: tp.Sequence[torch.Tensor], sample_rate: int) -> torch.Tensor:
         """Embeddings of unit length, [N, D], of clips of shape [C, T]."""
-        mono = [convert_audio(wav, sample_rate, self.sample_rate, 1)[0] for wav in wavs]
-        return self._unit(torch.cat([self._audio(wav) for wav in mono]))
+        mono = [audio.convert_audio(wav, sample_rate, self.sample_rate, 1)[0] for wav in wavs]
+        return self._unit(torch.cat([self._mean(wav) for wav in mono]))
+
+    def _mean(self, wav: torch.Tensor) -> torch.Tensor:
+        """Mean over the stretches of what is long; left to themselves, CLAP's packages take one at random."""
+        parts = wav.split(self.longest)
+        enough = [part for part in parts if len(part) > len(parts[0]) / 2]
+        return torch.cat([self._unit(self._audio(part)) for part in enough]).mean(0, keepdim=True)
 
     @torch.no_grad()
     def text(self, texts: tp.Sequence[str]) -> torch.Tensor:
@@ -71,7 +84,8 @@ class ClapEmbedder(Embedder):
             self.processor = ClapProcessor.from_pretrained(source)
         except (OSError, ValueError) as error:
             raise _not_to_be_had(checkpoint, error) from error
-        super().__init__(checkpoint, self.processor.feature_extractor.sampling_rate)
+        extractor = self.processor.feature_extractor
+        super().__init__(checkpoint, extractor.sampling_rate, extractor.nb_max_samples)
 
     def _audio(self, wav: torch.Tensor) -> torch.Tensor:
         features = self.processor.feature_extractor(wav.numpy(), sampling_rate=self.sample_rate, return_tensors='pt')
@@ -103,20 +117,44 @@ class LaionEmbedder(Embedder):
             from huggingface_hub import hf_hub_download
             import laion_clap
             path = checkpoint if Path(checkpoint).exists() else hf_hub_download('lukewys/laion_clap', checkpoint)
-            self.module = laion_clap.CLAP_Module(enable_fusion=False, amodel='HTSAT-base', device=device)
-            self.module.load_ckpt(path, verbose=False)
+            self.model = laion_clap.CLAP_Module(enable_fusion=False, amodel='HTSAT-base', device=device)
+            self.model.model.load_state_dict(_read_laion(path))
         except ImportError as error:
-            raise UserError(f"--embedder laion cannot be had ({error}): pip install laion_clap, and the torchvision of "
-                            "the same torch release.") from error
-        except (OSError, ValueError, RuntimeError) as error:
+            raise UserError(f"the embedder laion cannot be had ({error}): pip install laion_clap, and the torchvision "
+                            "of the same torch release.") from error
+        except (OSError, ValueError, RuntimeError, KeyError, pickle.UnpicklingError) as error:
             raise _not_to_be_had(checkpoint, error) from error
-        super().__init__(Path(checkpoint).name, 48000)
+        super().__init__(Path(checkpoint).name, 48000, 480000)
 
     def _audio(self, wav: torch.Tensor) -> torch.Tensor:
-        return self.module.get_audio_embedding_from_data(wav[None], use_tensor=True)
+        return self.model.get_audio_embedding_from_data(wav[None], use_tensor=True)
 
     def _text(self, texts: tp.List[str]) -> torch.Tensor:
-        return self.module.get_text_embedding([*texts, ''], use_tensor=True)[:len(texts)]  # it cannot take one alone
+        return self.model.get_text_embedding([*texts, ''], use_tensor=True)[:len(texts)]  # it cannot take one alone
+
+
+class _TensorsAlone(pickle.Unpickler):
+    """Reads a checkpoint as pickle does, and refuses to call anything but what makes tensors and numbers.
+
+    The authors' checkpoints hold numbers of numpy's, which torch's own `weights_only` does not read, and their package
+    loads them with no guard at all.
+    """
+    ALLOWED = {('collections', 'OrderedDict'), ('torch._utils', '_rebuild_tensor_v2'), ('_codecs', 'encode'),
+               ('torch', 'FloatStorage'), ('torch', 'LongStorage'), ('numpy', 'dtype'),
+               ('numpy.core.multiarray', 'scalar'), ('numpy._core.multiarray', 'scalar')}
+
+    def find_class(self, module: str, name: str) -> tp.Any:
+        if (module, name) not in self.ALLOWED:
+            raise pickle.UnpicklingError(f'it wants to call {module}.{name}')
+        return super().find_class(module, name)
+
+
+def _read_laion(path: tp.Union[str, Path]) -> tp.Dict[str, torch.Tensor]:
+    """Weights of a checkpoint of laion_clap's, under the names of its model."""
+    pickles = SimpleNamespace(Unpickler=_TensorsAlone, __name__='pickle')
+    state = torch.load(path, 'cpu', pickle_module=pickles, weights_only=False)['state_dict']
+    unused = 'text_branch.embeddings.position_ids'  # by transformers since 4.31
+    return {key.removeprefix('module.'): value for key, value in state.items() if not key.endswith(unused)}
 
 
 def _not_to_be_had(checkpoint: str, error: Exception) -> UserError:
@@ -138,15 +176,22 @@ def load_embedder(name: str, device: str = 'cpu') -> Embedder:
 
 
 class CachedEmbedder:
-    """An embedder that keeps what it made of each audio file, by the content of the file.
+    """An embedder that keeps what it made of audio, by the audio's content and its own weights.
 
     Args:
         embedder (Embedder): Which one.
-        folder (Path): Where to keep embeddings.
+        folder (Path, optional): Where to keep embeddings; the user's cache folder where there is none.
+        loudness (float, optional): To bring all audio to first, dB LUFS.
     """
-    def __init__(self, embedder: Embedder, folder: Path):
+    def __init__(self, embedder: Embedder, folder: tp.Optional[Path] = None, loudness: tp.Optional[float] = None):
         self.embedder = embedder
-        self.folder = folder / bytes_hash(f'{embedder.name} {embedder.checkpoint}'.encode())[:16]
+        self.folder = (folder or environment.CACHE / 'embeddings') / tensors_hash(embedder.model.state_dict())[:16]
+        self.loudness = loudness
+
+    @property
+    def names(self) -> tp.Dict[str, str]:
+        """What is to stand beside every score."""
+        return {'embedder': self.embedder.name, 'checkpoint': self.embedder.checkpoint}
 
     def audio(self, wav: torch.Tensor, sample_rate: int) -> torch.Tensor:
         """Embedding [D] of a clip [C, T]."""
@@ -156,3 +201,12 @@ class CachedEmbedder:
             with write_and_rename(path, pid=True) as file:
                 file.write(save({'embedding': self.embedder.audio([wav], sample_rate)[0]}))
         return load_file(path)['embedding']
+
+    def clip(self, path: Path, start: float = 0., end: tp.Optional[float] = None) -> torch.Tensor:
+        """Embedding [D] of a file, or of a part of it in seconds."""
+        wav, sample_rate = audio.read(path)
+        wav = wav[:, round(start * sample_rate):None if end is None else round(end * sample_rate)]
+        if self.loudness is not None:
+            wav = normalize_audio(wav, strategy='loudness', loudness_headroom_db=-self.loudness,
+                                  sample_rate=sample_rate)
+        return self.audio(wav, sample_rate)

@@ -11,11 +11,12 @@ class ConceptExplorer(Explorer):
         return [
             tt.group('valid', [tt.leaf('epoch'), tt.leaf('ce', '.4f'), tt.leaf('ce_no_text', '.4f'),
                                tt.leaf('ce_class_word', '.4f'), tt.leaf('gap_closure', '.2f')], align='>'),
-            tt.group('generate', [tt.leaf('clap_reconstruction_valid', '.3f'), tt.leaf('clap_editability', '.3f')],
+            tt.group('evaluate', [tt.leaf('clap_reconstruction_held_out', '.3f'), tt.leaf('clap_editability', '.3f'),
+                                  tt.leaf('clap_copy_margin', '.3f'), tt.leaf('clap_kernel_distance', '.2f')],
                      align='>')]
 
     def process_history(self, history: tp.List[dict]) -> dict:
         if not history:
             return {}
         best = min((epoch['valid'] for epoch in history), key=lambda losses: losses['ce'])
-        return {'valid': {**best, 'epoch': len(history)}, 'generate': history[-1].get('generate', {})}
+        return {'valid': {**best, 'epoch': len(history)}, 'evaluate': history[-1].get('evaluate', {})}

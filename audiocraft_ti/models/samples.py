@@ -1,6 +1,4 @@
 """Music from prompts, as files that say what they are."""
-import json
-import os
 from pathlib import Path
 import re
 import typing as tp
@@ -12,14 +10,14 @@ from audiocraft.models import MusicGen
 import torch
 
 from .concepts import set_concept_params
-from ..data import audio
+from ..data import audio, lines as files
 from ..hashes import bytes_hash
 
 LISTING = 'samples.jsonl'
 
 
 def write_sample(music: MusicGen, prompt: str, seed: int, folder: Path, loudness: float = -16.,
-                 progress: bool = False) -> Path:
+                 progress: bool = False, task: tp.Optional[str] = None) -> Path:
     """Make one clip; the same model, prompt and seed give the same file, whatever else is made.
 
     Args:
@@ -29,6 +27,7 @@ def write_sample(music: MusicGen, prompt: str, seed: int, folder: Path, loudness
         folder (Path): Where to. Its `samples.jsonl` gets a line, in the place of one for the same file.
         loudness (float): In dB LUFS.
         progress (bool): Whether to call the model's progress callback.
+        task (str, optional): The prompt that it is to be listed under, where it is not the text itself.
     Returns:
         Path: A wav file, with prompt and seed in its header.
     """
@@ -38,7 +37,7 @@ def write_sample(music: MusicGen, prompt: str, seed: int, folder: Path, loudness
     wav = normalize_audio(wav, strategy='loudness', loudness_headroom_db=-loudness, sample_rate=music.sample_rate)
     comment = f'{prompt} (seed {seed}, {music.name})'
     path = audio.write(folder / file_name(prompt, seed), wav, music.sample_rate, comment)
-    _list(folder / LISTING, {'prompt': prompt, 'file': path.name, 'seed': seed, 'base': music.name})
+    _list(folder / LISTING, {'prompt': task or prompt, 'file': path.name, 'seed': seed, 'base': music.name})
     return path
 
 
@@ -49,8 +48,6 @@ def file_name(prompt: str, seed: int) -> str:
 
 
 def _list(path: Path, line: tp.Dict[str, tp.Any]) -> None:
-    lines = [json.loads(text) for text in path.read_text(encoding='utf-8').splitlines()] if path.exists() else []
+    lines = files.read(path) if path.exists() else []
     lines = [other for other in lines if other['file'] != line['file']] + [line]
-    temporary = path.with_suffix('.tmp')
-    temporary.write_text(''.join(json.dumps(one) + '\n' for one in lines), encoding='utf-8')
-    os.replace(temporary, path)
+    files.write(lines, path)

@@ -47,8 +47,8 @@ class ConceptConditioner(TextConditioner):
 
     A placeholder `<name>` in a prompt becomes the concept's tokens `<name> <name>_1 ...`: in training all of them or a
     random share, in a fresh random order each time, so that T5's relative positions mean nothing (P15); else a random
-    share, since with all of them the words around are ignored (P16). `<name:0.3>` asks for another share. The text encoder is kept
-    out of this module's parameters, as upstream does.
+    share, since with all of them the words around are ignored (P16). `<name:0.3>` asks for another share. The text
+    encoder is kept out of this module's parameters, as upstream does.
 
     Args:
         conditioner (T5Conditioner): The base model's conditioner.

@@ -3,7 +3,7 @@ from omegaconf import DictConfig, OmegaConf
 import torch
 
 from ..concept import check_name
-from ..data.prompts import load_prompts
+from ..data.prompts import load_edits, load_prompts
 from ..errors import UserError
 from ..modules.init import INITS
 
@@ -28,6 +28,7 @@ def check_config(cfg: DictConfig) -> DictConfig:
     _check_positive(cfg, *_POSITIVE, *optional)
     for kind, prompt in cfg.generate.prompts.items():
         load_prompts([prompt], f'generate.prompts.{kind}')
+    load_edits(cfg.generate.editability_prompts)
     if str(cfg.device).startswith('cuda') and not torch.cuda.is_available():
         raise UserError(f"device={cfg.device} was asked for, and there is no usable GPU: add device=cpu.")
     if cfg.device == 'cpu':  # half precision is slower there, and most of its operations are missing

@@ -1,7 +1,7 @@
 """What all solvers that learn a concept share: recordings and prompts go in, samples and scores come out."""
 from abc import abstractmethod
 import copy
-import json
+from pathlib import Path
 import typing as tp
 
 from .. import environment
@@ -10,19 +10,21 @@ from audiocraft.data.audio_utils import normalize_audio
 from audiocraft.modules.conditioners import SegmentWithAttributes
 from audiocraft.solvers import builders
 from audiocraft.solvers.musicgen import MusicGenSolver
-from audiocraft.utils.utils import dict_from_config, get_loader
+from audiocraft.utils.utils import dict_from_config, get_loader, with_rank_rng
 import flashy
 from flashy.logging import LogProgressBar
 from omegaconf import DictConfig, OmegaConf
 import torch
 from torch.utils.data import DataLoader
 
-from ..data import audio, manifest
+from ..concept import placeholder
+from ..data import audio, lines as files, manifest
 from ..data.dataset import ConceptDataset, describe
-from ..data.prompts import load_prompts
+from ..data.prompts import load_edits, load_prompts
 from ..data.tokens import TokenCache
-from ..evaluation.scores import editability, reconstruction
+from ..evaluation import BASELINES
 from ..models.loaders import find_base, load_base
+from ..models.samples import LISTING
 from .builders import get_lr_scheduler
 from .checks import check_config
 from .verdict import gap_closure, verdict
@@ -32,6 +34,8 @@ GENERATE = 2  # which draws of random numbers the stage takes; a subclass has ot
 
 class ConceptSolver(MusicGenSolver):
     """Learns a concept from recordings, and says whether it does; subclasses say what is trained."""
+    NAME: str
+
     def __init__(self, cfg: DictConfig):
         cfg = check_config(copy.deepcopy(cfg))
         # What continues a concept is kept for upstream to load, what names a base is not.
@@ -74,14 +78,21 @@ class ConceptSolver(MusicGenSolver):
         return get_loader(dataset, None, batch_size=cfg.batch_size, num_workers=cfg.num_workers, seed=self.cfg.seed,
                           collate_fn=dataset.collater)
 
-    def _clips(self) -> tp.Tuple[tp.List[manifest.Clip], tp.List[manifest.Clip]]:
-        """The two manifests, made once and kept in the run's folder."""
+    def _clips(self) -> tp.List[tp.List[manifest.Clip]]:
+        """What is learned from and what is held out: the manifests of the run's folder, made once."""
+        self._make_manifests()
+        flashy.distrib.barrier()
+        return self._read_manifests()
+
+    @flashy.distrib.rank_zero_only
+    def _make_manifests(self) -> None:
         folder = self.folder / 'manifest'
-        if flashy.distrib.is_rank_zero() and not folder.exists():
+        if not folder.exists():
             source = manifest.collect(**self.cfg.datasource, min_length=self.cfg.dataset.segment_duration)
             manifest.write(folder, *source)
-        flashy.distrib.barrier()
-        return manifest.load(folder / 'train.jsonl', 'manifest'), manifest.load(folder / 'valid.jsonl', 'manifest')
+
+    def _read_manifests(self) -> tp.List[tp.List[manifest.Clip]]:
+        return [manifest.load(self.folder / 'manifest' / f'{split}.jsonl', 'manifest') for split in ('train', 'valid')]
 
     def _prepare_tokens_and_attributes(self, batch: tp.Any, check_synchronization_points: bool = False):
         codes, infos = batch  # [B, K, T]
@@ -183,46 +194,82 @@ class ConceptSolver(MusicGenSolver):
         """Make what is drawn in prompts follow from stage and index; nothing is, unless a subclass does."""
 
     @flashy.distrib.rank_zero_only
-    def generate(self) -> tp.Dict[str, float]:
-        """Make music with the concept: `samples/<epoch>/`, with one line a sample in its `samples.jsonl`.
+    def generate(self) -> None:
+        """Make music with the concept: `samples/<epoch>/`, with one line a sample in its `samples.jsonl`."""
+        self._samples()
+
+    @flashy.distrib.rank_zero_only
+    def evaluate(self) -> tp.Dict[str, float]:
+        """Score the samples (section 3 of the paper); their `scores.jsonl` is put beside them.
 
         Returns:
-            dict[str, float]: Scores of the samples, as far as `evaluate.metrics` asks for them.
+            dict[str, float]: Means of the scores, as far as `evaluate.metrics` asks for them.
         """
-        folder = self.folder / 'samples' / str(self.epoch)
-        lines, samples = [], {}
-        for index, (kind, prompt) in enumerate(self.cfg.generate.prompts.items()):
-            self.seed_draws(GENERATE, index)
-            text = prompt.replace('{}', self.word)
-            self.logger.info("Generating %d samples of '%s' into %s", self.cfg.generate.num_samples, text, folder)
-            samples[kind] = wavs = self.sample(text, self.cfg.generate.num_samples, self.cfg.generate.duration)
-            for number, wav in enumerate(wavs):
-                file = audio.write(folder / f'{kind}_{number}.wav', wav, self.base.codec.sample_rate)
-                lines.append({'kind': kind, 'prompt': text, 'file': file.name, 'concept': self.cfg.concept.name})
-                self._log_to_tensorboard(f'{kind}_{number}', wav)
-        (folder / 'samples.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines), encoding='utf-8')
-        return self._clap_scores(samples)
-
-    def _clap_scores(self, samples: tp.Dict[str, tp.List[torch.Tensor]]) -> tp.Dict[str, float]:
-        """Reconstruction and editability (P20, P21) of the samples of each kind, as far as they are asked for."""
-        wanted = {kind for kind in samples if self.cfg.evaluate.metrics.get(f'clap_{kind}')}
-        if not wanted:
+        metrics = self.cfg.evaluate.metrics
+        if not any(metrics.values()):
             return {}
-        from ..evaluation.embedders import ClapEmbedder
-        sample_rate, channels = self.base.codec.sample_rate, self.base.codec.channels
-        embedder = ClapEmbedder(self.cfg.metrics.clap.checkpoint, self.device)
-        outputs = {kind: embedder.audio(samples[kind], sample_rate) for kind in wanted}
-        scores = {}
-        if 'editability' in wanted:
-            text = self.cfg.generate.prompts.editability.replace('{}', self.cfg.concept.class_word or '').strip()
-            edits = outputs['editability']
-            scores['clap_editability'] = editability(edits, embedder.text([text]).expand_as(edits))
-        if 'reconstruction' in wanted and 'valid' in self.dataloaders:
-            for split, clips in zip(('train', 'valid'), self._clips()):
-                wavs = [audio.read_as(clip.path, sample_rate, channels) for clip in clips]
-                scores[f'clap_reconstruction_{split}'] = reconstruction(
-                    outputs['reconstruction'], embedder.audio(wavs, sample_rate))
-        return scores
+        from ..evaluation.embedders import CachedEmbedder, load_embedder
+        from ..evaluation.evaluate import embed_clips, score_systems
+        from ..evaluation.listeners import Aesthetics
+        from ..evaluation.table import history_of, metric_of
+        embedder = CachedEmbedder(load_embedder(self.cfg.metrics.clap.checkpoint, self.device))
+        folders = self._samples()
+        recordings = [embed_clips(clips, embedder) for clips in self._recordings()]
+        lines = score_systems(folders, embedder, recordings, self.cfg.concept.class_word,
+                              [Aesthetics()] if metrics.aesthetics else [])
+        files.write(lines, folders[self.NAME] / 'scores.jsonl')
+        unasked = tuple(key for key in ('clap_reconstruction', 'clap_editability') if not metrics[key])
+        return {key: value for key, value in history_of(lines, self.NAME).items() if metric_of(key) not in unasked}
+
+    def _recordings(self) -> tp.List[tp.List[manifest.Clip]]:
+        """What was learned from and what was held out, if the run knows it."""
+        if self.cfg.datasource.folder is None and self.cfg.datasource.train is None:
+            return []
+        self._make_manifests()
+        return self._read_manifests()
+
+    def _tasks(self) -> tp.Iterator[tp.Tuple[str, str, str]]:
+        """Name, kind and text of each prompt to make music of."""
+        cfg = self.cfg.generate
+        yield from ((kind, kind, prompt) for kind, prompt in cfg.prompts.items())
+        yield from ((f'edit{index}', 'editability', prompt)
+                    for index, prompt in enumerate(load_edits(cfg.editability_prompts)))
+
+    def _samples(self) -> tp.Dict[str, Path]:
+        """Folders with what the concept and its baselines sound like in this epoch; made once."""
+        finished = bool(self.cfg.execute_only and self.history)  # then the next epoch will never come
+        folder = self.folder / 'samples' / str(self.epoch - finished)
+        systems = {self.NAME: (folder, self.word)}
+        if self.cfg.generate.baselines:
+            words = zip(BASELINES, ('', self.cfg.concept.class_word))
+            systems.update({name: (folder / name.replace(' ', '_'), word) for name, word in words if word is not None})
+        for name, (where, word) in systems.items():
+            if not (where / LISTING).exists():
+                with_rank_rng()(self._make_samples)(where, word)
+        return {name: where for name, (where, _) in systems.items()}
+
+    def _make_samples(self, folder: Path, word: str) -> None:
+        """Make the samples of one folder, a word standing in the concept's place."""
+        lines = []
+        for index, (name, kind, prompt) in enumerate(self._tasks()):
+            self.seed_draws(GENERATE, index)
+            text = ' '.join(prompt.replace('{}', word).split())
+            self.logger.info("Generating %d samples of '%s' into %s", self.cfg.generate.num_samples, text, folder)
+            wavs = self.sample(text, self.cfg.generate.num_samples, self.cfg.generate.duration)
+            for number, wav in enumerate(wavs):
+                file = audio.write(folder / f'{name}_{number}.wav', wav, self.base.codec.sample_rate)
+                lines.append({'kind': kind, 'prompt': prompt.replace('{}', placeholder(self.cfg.concept.name)),
+                              'text': text, 'file': file.name, 'concept': self.cfg.concept.name})
+                if word == self.word:
+                    self._log_to_tensorboard(f'{name}_{number}', wav)
+        files.write(lines, folder / LISTING)
+
+    def run_one_stage(self, stage_name: str) -> None:
+        """Run one stage, as upstream does; in place, what comes of it is added to the last epoch's history."""
+        super().run_one_stage(stage_name)
+        if self.cfg.execute_inplace and self.history and flashy.distrib.is_rank_zero():
+            self.history[-1].update(self._pending_metrics)
+            self.xp.link.update_history(self.history)
 
     @torch.no_grad()
     def sample(self, prompt: str, num_samples: int = 1, duration: float = 10.) -> tp.List[torch.Tensor]:

@@ -1,6 +1,6 @@
 import pytest
 
-from audiocraft_ti.data.prompts import NEUTRAL_PROMPTS, load_prompts
+from audiocraft_ti.data.prompts import load_edits, load_prompts, NEUTRAL_PROMPTS
 from audiocraft_ti.errors import UserError
 
 NOT_NEUTRAL = {'song', 'music', 'melody', 'beat', 'jazz', 'rock', 'disco', 'happy', 'sad', 'good', 'great', 'bad',
@@ -22,7 +22,14 @@ def test_from_nothing_a_list_or_a_file(tmp_path):
     assert load_prompts(str(tmp_path / 'p.txt')) == ['first {}', 'second {}']
 
 
-@pytest.mark.parametrize('source', [[], [''], ['A recording of a guitar'], ['fine {}', 'A recording']])
+def test_edits_are_none_a_list_or_those_of_a_benchmark(tmp_path):
+    assert load_edits(None) == [] and load_edits(['a {} in the rain']) == ['a {} in the rain']
+    (tmp_path / 'b.json').write_text('{"editability_prompts": ["a {} under water"], "concepts": {}}')
+    assert load_edits(str(tmp_path / 'b.json')) == ['a {} under water']
+
+
+@pytest.mark.parametrize('source', [[], [''], ['A recording of a guitar'], ['fine {}', 'A recording'],
+                                    ['a {genre} song with a {}'], ['a <oud> and a {}']])
 def test_bad_lists(source):
     with pytest.raises(UserError, match='neutral_prompts'):
         load_prompts(source)
@@ -30,6 +37,7 @@ def test_bad_lists(source):
 
 def test_bad_files(tmp_path):
     (tmp_path / 'binary').write_bytes(b'\xff\xfe\x00')
-    for name in ('gone.txt', 'binary'):
+    (tmp_path / 'other.json').write_text('{"prompts": []}')
+    for name in ('gone.txt', 'binary', 'other.json'):
         with pytest.raises(UserError, match=name):
             load_prompts(str(tmp_path / name))

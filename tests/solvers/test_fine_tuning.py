@@ -36,7 +36,8 @@ def test_it_reports_as_textual_inversion_does(make_solver, recordings, tmp_path)
     assert {'ce_start', 'ce_no_text', 'ce_class_word'} <= set(first['valid'])
     assert last['valid']['ce'] < first['start']['ce_start']
     lines = [json.loads(line) for line in (solver.folder / 'samples/2/samples.jsonl').read_text().splitlines()]
-    assert [line['prompt'] for line in lines] == ['A recording of a amen', 'A disco song with a amen']
+    assert [line['text'] for line in lines] == ['A recording of a amen', 'A disco song with a amen']
+    assert lines[0]['prompt'] == 'A recording of a <amen>'
 
 
 def test_the_bases_dropouts_of_conditions_are_on_while_it_trains(solver):
