@@ -36,9 +36,10 @@ def generate(base: tp.Optional[str], concepts: tp.Sequence[Path], prompts: tp.Se
              duration: float, strength: float, temperature: tp.Optional[float], guidance: tp.Optional[float],
              loudness: float, device: tp.Optional[str], out: Path) -> None:
     """Make music from prompts: wav files, and a samples.jsonl that lists them."""
-    music = _load_music(base or _base_of(concepts), device, duration)
     from .models.concepts import load_concept, set_concept_params
+    from .models.loaders import load_music
     from .models.samples import write_sample
+    music = load_music(base or _base_of(concepts), device, duration)
     for path in concepts:
         load_concept(music, path)
     set_concept_params(music, sample_ratio=strength)
@@ -61,13 +62,6 @@ def _base_of(concepts: tp.Sequence[Path]) -> str:
     return name
 
 
-def _load_music(base: str, device: tp.Optional[str], duration: float) -> tp.Any:
-    from .models.loaders import load_base
-    import torch
-    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    return load_base(base, device, 'float16' if device.startswith('cuda') else 'float32').music_gen(duration)
-
-
 @cli.command(epilog=EXAMPLE + 'inspect amen.safetensors')
 @click.argument('path', type=click.Path(path_type=Path), metavar='FILE')
 def inspect(path: Path) -> None:
@@ -77,10 +71,11 @@ def inspect(path: Path) -> None:
     lines = {'concept': concept.placeholder, 'vectors': '{} of width {}'.format(*concept.vectors.shape),
              **concept.metadata}
     for section in ('training', 'scores'):
-        lines.update(_flat(section, json.loads(lines.pop(section, '{}'))))
+        lines.pop(section, None)
+        lines.update(_flat(section, concept.details(section)))
     width = max(map(len, lines))
     for key, value in lines.items():
-        click.echo(f'{key:{width}}  {_printable(value)}')
+        click.echo(_printable(f'{key:{width}}  {value}'))
 
 
 def _flat(key: str, value: tp.Any) -> tp.Iterator[tp.Tuple[str, tp.Any]]:
@@ -92,9 +87,9 @@ def _flat(key: str, value: tp.Any) -> tp.Iterator[tp.Tuple[str, tp.Any]]:
         yield from _flat(f'{key}.{name}', one)
 
 
-def _printable(value: tp.Any) -> str:
+def _printable(text: str) -> str:
     """Text that cannot move the cursor of a terminal, whoever wrote it."""
-    return ''.join(sign if sign.isprintable() else '?' for sign in str(value))
+    return ''.join(sign if sign.isprintable() else '?' for sign in text)
 
 
 @cli.command(epilog=EXAMPLE + 'manifest my/recordings --out my/manifest')

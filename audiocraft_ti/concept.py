@@ -1,5 +1,6 @@
 """A concept: a name, the vectors that stand for it, and where they come from; and the file it is kept in."""
 from dataclasses import dataclass, field
+import json
 import os
 from pathlib import Path
 import re
@@ -13,6 +14,7 @@ from .errors import UserError
 
 FORMAT_VERSION = '1'
 _A1111 = 'emb_params'  # what it calls every tensor
+_CONTROL = re.compile(r'[\x00-\x08\x0b-\x1f\x7f-\x9f]')  # all but tab and newline
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_-]*')
 
 
@@ -60,10 +62,26 @@ class Concept:
                             "[V, D], one row or more.")
         if not self.vectors.isfinite().all():
             raise UserError(f"concept <{self.name}> has vectors that are not finite numbers: learn it again.")
+        for key, value in self.metadata.items():
+            if _CONTROL.search(key + value):
+                raise UserError(f"concept <{self.name}> has control characters in its metadata, at {key!r}: leave them "
+                                "out.")
 
     @property
     def placeholder(self) -> str:
         return placeholder(self.name)
+
+    def details(self, key: str) -> tp.Dict[str, tp.Any]:
+        """What is nested in the metadata as json, its `training` or `scores`; empty where there is none.
+
+        Raises:
+            UserError: If it is no json.
+        """
+        try:
+            return dict(json.loads(self.metadata.get(key, '{}')))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise UserError(f"concept {self.placeholder} has {key!r} in its metadata that is no json object: leave it "
+                            "out.") from error
 
     @property
     def tokens(self) -> tp.List[str]:
@@ -91,7 +109,7 @@ class Concept:
 
         Raises:
             UserError: If the file is missing, is not safetensors, is of a later format version, or holds anything but
-                one tensor of shape [V, D] or [D], by a name that can stand in a prompt.
+                one tensor of shape [V, D] or [D], by a name that can stand in a prompt, and metadata that can be shown.
         """
         path = Path(path)
         try:

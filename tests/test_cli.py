@@ -1,5 +1,8 @@
 """The command line, as processes of their own where start-up counts, else by click's own runner."""
 import json
+from pathlib import Path
+import shlex
+import shutil
 import subprocess
 import sys
 
@@ -7,18 +10,21 @@ from click.testing import CliRunner
 import pytest
 import soundfile
 import torch
+import torchaudio
 
+from audiocraft_ti.app import page
 from audiocraft_ti.cli import cli
 from audiocraft_ti.concept import Concept
 from audiocraft_ti.data.manifest import load
 from audiocraft_ti.errors import UserError
+from audiocraft_ti.models import hub
 
 
 @pytest.fixture
 def concept(tmp_path):
     vectors = torch.randn(10, 128, generator=torch.Generator().manual_seed(0))
-    metadata = {'base_model': 'tiny', 'origin': 'a shed\x1b[2J', 'scores': '{"ce": 1.5}',
-                'training': '{"optim": {"lr": 0.05}}'}
+    metadata = {'base_model': 'tiny', 'origin': 'a shed,\nat night', 'scores': '{"ce": 1.5}',
+                'training': '{"optim": {"lr\\u001b[2J": "\\u202e0.05"}}'}
     return Concept('amen', vectors, metadata).save(tmp_path / 'amen.safetensors')
 
 
@@ -34,7 +40,7 @@ def test_music_for_every_prompt_and_seed_and_the_same_twice(concept, tmp_path):
     out = tmp_path / 'music'
     options = ['--concept', concept, '--duration', 1, '--out', out]
     prompts = ['--prompt', 'a disco song with a <amen>', '--prompt', 'a <amen:0.2>']
-    run('generate', *options, *prompts, '--seed', 0, '--seed', 7)
+    assert 'Generating' in run('generate', *options, *prompts, '--seed', 0, '--seed', 7)
     lines = [json.loads(line) for line in (out / 'samples.jsonl').read_text().splitlines()]
     assert [(line['prompt'], line['seed']) for line in lines] == [
         ('a disco song with a <amen>', 0), ('a disco song with a <amen>', 7), ('a <amen:0.2>', 0), ('a <amen:0.2>', 7)]
@@ -58,10 +64,37 @@ def test_what_generate_cannot_do(concept, tmp_path):
     run(*options, '--concept', concept, '--prompt', 'a <amen>', '--strength', 2, fails='sample_ratio=2')
 
 
+def test_loudness_is_what_was_asked_for(concept, tmp_path):
+    for loudness in (-16, -30):
+        run('generate', '--concept', concept, '--duration', 2, '--prompt', 'a <amen>', '--loudness', loudness,
+            '--out', tmp_path / str(loudness))
+        path, = (tmp_path / str(loudness)).glob('*.wav')
+        wav, rate = soundfile.read(path, dtype='float32', always_2d=True)
+        assert torchaudio.functional.loudness(torch.from_numpy(wav.T), rate) == pytest.approx(loudness, abs=1)
+
+
+def test_examples_of_help_work_as_typed(concept, recordings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(recordings, 'recordings')
+    shutil.copytree(recordings, 'my/recordings')
+    monkeypatch.setattr(hub.HfApi, 'create_repo', lambda self, repo, **kwargs: f'page of {repo}')
+    monkeypatch.setattr(hub.HfApi, 'upload_folder', lambda self, **kwargs: None)
+    monkeypatch.setattr(hub, 'hf_hub_download', lambda repo, file: concept)
+    monkeypatch.setattr(page, 'serve', lambda *args: print(*args))  # which would never end
+    said = {}
+    for name, command in cli.commands.items():  # each as it stands in its help, in the order in which they follow
+        program, *words = shlex.split(command.epilog.partition('Example:')[2])
+        assert program == 'audiocraft-ti' and words[0] == name
+        said[name] = run(*words)
+    assert Path(said['generate'].split()[-1]).exists() and '<amen>' in said['inspect'] and 'ours' in said['evaluate']
+    assert said['push'] == 'page of me/amen\n' and said['pull'] == 'concepts/amen.safetensors\n'
+    assert '127.0.0.1 7860 tiny' in said['app'] and len(said) == len(cli.commands) >= 7
+
+
 def test_inspect_says_everything_and_moves_no_cursor(concept):
     lines = dict(line.split(None, 1) for line in run('inspect', concept).splitlines())
-    assert lines == {'concept': '<amen>', 'vectors': '10 of width 128', 'base_model': 'tiny', 'origin': 'a shed?[2J',
-                     'training.optim.lr': '0.05', 'scores.ce': '1.5'}
+    assert lines == {'concept': '<amen>', 'vectors': '10 of width 128', 'base_model': 'tiny',
+                     'origin': 'a shed,?at night', 'training.optim.lr?[2J': '?0.05', 'scores.ce': '1.5'}
 
 
 def test_a_manifest_of_a_folder(recordings, tmp_path):

@@ -84,6 +84,21 @@ def test_files_of_diffusers_and_a1111(tmp_path, key, tensor, name):
     assert torch.equal(concept.vectors, tensor.float().view(-1, 2))
 
 
+@pytest.mark.parametrize('metadata', [{'origin': 'a shed\x1b[2J'}, {'base_model\r': 'tiny'}, {'origin': '\x9b2J'}])
+def test_control_characters_in_the_metadata_are_refused(tmp_path, metadata):
+    save_file({'<amen>': VECTORS}, tmp_path / 'c.safetensors', metadata)
+    with pytest.raises(UserError, match='control characters in its metadata') as error:
+        Concept.load(tmp_path / 'c.safetensors')
+    assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize('text', ['no json', '3', '[1]', '[' * 100_000])
+def test_details_that_are_none(text):
+    assert Concept('amen', VECTORS, {'scores': '{"ce": 1.5}'}).details('scores') == {'ce': 1.5}
+    with pytest.raises(UserError, match="'scores' in its metadata"):
+        Concept('amen', VECTORS, {'scores': text}).details('scores')
+
+
 def test_a_name_twice_in_a_file_is_refused(tmp_path):
     header = b'{"<a>":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]},"<a>":{"dtype":"F32","shape":[1,1],' \
              b'"data_offsets":[4,8]}}'

@@ -8,10 +8,10 @@ import shutil
 import subprocess
 import sys
 import typing as tp
-
-import soundfile
+import weakref
 
 from ..concept import check_name
+from ..data.manifest import announced_duration, check_recording
 from ..errors import UserError
 
 EPOCH = 10  # updates between two looks at the held-out loss
@@ -67,6 +67,7 @@ class Learning:
         with open(folder / 'log', 'wb') as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder,
                                             env={**os.environ, 'AUDIOCRAFT_DORA_DIR': str(folder / 'runs')})
+        weakref.finalize(self, self.process.terminate)  # it ends with its visitor and with the page
 
     def stop(self) -> None:
         """End it; what was learned up to the last epoch is there."""
@@ -92,14 +93,17 @@ class Learning:
         log = (self.folder / 'log').read_text(encoding='utf-8', errors='replace')
         lines = _COLOUR.sub('', log).splitlines()
         if code is not None and code > 0:
-            raise UserError(next((line for line in lines if line.startswith('error: ')), lines[-1] if lines else
-                                 f'it ended with status {code}').removeprefix('error: '))
-        history = json.loads(path.read_text()) if (path := (self.run_folder or self.folder) / 'history.json').exists() \
-            else []
+            raise UserError(self._reason(lines) or f'The run ended with status {code}.')
+        history = json.loads(self.find('history.json')[0].read_text()) if self.find('history.json') else []
         losses = [epoch['valid']['ce'] for epoch in history]
         references = history[0]['start'] if history else {}
         said = [line.partition(' - ')[2] for line in lines if ' learning' in line or ' gained ' in line]
         return Progress(len(losses) * EPOCH, losses, references, said[-1] if said else '', code is None)
+
+    def _reason(self, lines: tp.List[str]) -> str:
+        """Why it failed, with files by their names in its folder."""
+        said = [line for line in lines if line.startswith('error: ')] or lines[-1:]
+        return ''.join(said[:1]).removeprefix('error: ').replace(f'{self.folder}/', '')
 
 
 def _copy(recordings: tp.Sequence[str], folder: Path) -> tp.List[Path]:
@@ -108,13 +112,18 @@ def _copy(recordings: tp.Sequence[str], folder: Path) -> tp.List[Path]:
     folder.mkdir(parents=True)
     copies = []
     for number, path in enumerate(recordings):
-        name = Path(path).name
-        try:
-            seconds = soundfile.info(path).duration
-        except RuntimeError:  # of formats that only FFmpeg reads, or no audio at all: the run itself says
-            seconds = 0.
-        if seconds > LONGEST:
-            raise UserError(f'{name} is {seconds / 60:.0f} minutes long: cut out the parts that have the sound, '
-                            f'{LONGEST / 60:.0f} minutes at most.')
-        copies.append(Path(shutil.copy(path, folder / f'{number:03} {name}')))
+        _check(path)
+        copies.append(Path(shutil.copy(path, folder / f'{number:03} {Path(path).name}')))
     return copies
+
+
+def _check(path: str) -> None:
+    """Refuse what the run would only leave out, and, by its header, what would take long to read."""
+    name, seconds = Path(path).name, announced_duration(path, default=0.)
+    if seconds > LONGEST:
+        raise UserError(f'{name} is {seconds / 60:.0f} minutes long: cut out the parts that have the sound, '
+                        f'{LONGEST / 60:.0f} minutes at most.')
+    try:
+        check_recording(path)
+    except ValueError as error:
+        raise UserError(f'{name} cannot be learned from: {error}; take it out of the list.') from error

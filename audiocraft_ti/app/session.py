@@ -1,6 +1,7 @@
 """What belongs to one visitor of the page: a folder, what is being learned, and the concepts loaded."""
 from functools import lru_cache
 from pathlib import Path
+import re
 import tempfile
 import threading
 import typing as tp
@@ -8,23 +9,16 @@ import typing as tp
 from .. import environment
 environment.prepare()
 from audiocraft.models import MusicGen
-import torch
 
 from ..concept import Concept
 from ..errors import UserError
 from ..models.concepts import list_concepts, load_concept, set_concept_params, unload_concept
-from ..models.loaders import load_base
+from ..models.loaders import load_music
 from ..models.samples import write_sample
 from .learning import Learning
 
 _ONE_AT_A_TIME = threading.Lock()  # models are shared by all visitors
-
-
-@lru_cache(maxsize=1)
-def load_music(base: str) -> MusicGen:
-    """The model of that name; the last one is kept."""
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    return load_base(base, device, 'float16' if device == 'cuda' else 'float32').music_gen()
+_load_music = lru_cache(maxsize=1)(load_music)  # the last one is kept
 
 
 class Session:
@@ -57,18 +51,26 @@ class Session:
         if not prompt.strip():
             raise UserError('There is no prompt: write what to play.')
         with _ONE_AT_A_TIME:
-            music = load_music(base)
+            music = _load_music(base)
             music.set_custom_progress_callback(progress)
             music.duration = duration
             try:
-                for name, path in self.concepts.items():
-                    load_concept(music, path, name)
+                self._load_concepts(music, prompt)
                 set_concept_params(music, sample_ratio=strength)
                 folder = self.folder / f'music-{strength:g}'
                 return write_sample(music, prompt, seed, folder, progress=progress is not None)
             finally:
                 for name in list_concepts(music):
                     unload_concept(music, name)
+
+    def _load_concepts(self, music: MusicGen, prompt: str) -> None:
+        """Load all that fit; that one does not matters only where the prompt speaks of it."""
+        for name, path in self.concepts.items():
+            try:
+                load_concept(music, path, name)
+            except UserError:
+                if re.search(f'<{name}[>:]', prompt):
+                    raise
 
     def close(self) -> None:
         """Stop what is being learned."""

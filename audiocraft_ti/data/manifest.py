@@ -58,12 +58,13 @@ def check_recording(path: tp.Union[str, Path]) -> Clip:
         raise ValueError('it holds samples that are not numbers (NaN or infinite)')
     if wav.abs().max() < SILENCE:
         raise ValueError('it is silent')
-    if duration < TRUNCATED * _announced_duration(path, default=duration):
+    if duration < TRUNCATED * announced_duration(path, default=duration):
         raise ValueError('it is truncated: it ends before the duration its header gives')
     return Clip(str(path), duration, sample_rate)
 
 
-def _announced_duration(path: tp.Union[str, Path], default: float) -> float:
+def announced_duration(path: tp.Union[str, Path], default: float) -> float:
+    """Length in seconds by a file's header, or `default` where the header has none."""
     try:
         return audio_info(path).duration
     except Exception:  # formats that only libsndfile reads, or without a duration in the header

@@ -11,7 +11,7 @@ from audiocraft.models.lm import LMModel
 
 from ..concept import Concept, placeholder
 from ..errors import UserError
-from ..modules.conditioner import ConceptConditioner
+from ..modules.conditioner import check_share, ConceptConditioner
 from .concept_lm import find_conditioner, install
 from .loaders import fingerprint
 
@@ -72,10 +72,7 @@ def set_concept_params(model: MusicGen, sample_ratio: tp.Optional[float] = None,
     """
     conditioner = find_conditioner(model.lm) or install(model.lm)
     if sample_ratio is not None:
-        if not 0 < sample_ratio <= 1:
-            raise UserError(f"sample_ratio={sample_ratio} is no share of a concept's vectors: give a number above 0 "
-                            "and at most 1.")
-        conditioner.sample_ratio = sample_ratio
+        conditioner.sample_ratio = check_share(sample_ratio, f'sample_ratio={sample_ratio}')
     if shuffle is not None:
         conditioner.shuffle = shuffle
     if seed is not None:

@@ -1,5 +1,4 @@
 """Concepts on the model hub: a repository with the concept file and a card that is written from its metadata."""
-import json
 from pathlib import Path
 import shutil
 import tempfile
@@ -44,7 +43,7 @@ def card(concept: Concept) -> ModelCard:
     rows = {'recordings': metadata.get('origin', 'not said where they come from'),
             'licence of the recordings': metadata.get('licence', 'not said'),
             'in plain words': metadata.get('class_word', 'not said'), 'software': metadata.get('software', 'unknown'),
-            **{f'held-out {key}': f'{value:.4g}' for key, value in json.loads(metadata.get('scores', '{}')).items()
+            **{f'held-out {key}': f'{value:.4g}' for key, value in concept.details('scores').items()
                if isinstance(value, float)}}
     data = ModelCardData(base_model=None if base in (LOCAL, 'unknown') or Path(base).is_absolute() else base,
                          library_name='audiocraft', tags=['textual-inversion', 'text-to-audio', 'music'])

@@ -86,6 +86,20 @@ def load_base(name: str, device: str = 'cpu', dtype: str = 'float32') -> BaseMod
     return BaseModel(name, cfg, lm.eval().requires_grad_(False), codec.eval().requires_grad_(False), fingerprint(state))
 
 
+def load_music(name: str, device: tp.Optional[str] = None, duration: float = 10.) -> MusicGen:
+    """audiocraft's own interface to a base model, on a GPU in half precision where there is one.
+
+    Args:
+        name (str): As for `load_base`.
+        device (str, optional): Device to load it to.
+        duration (float): Length of clips in seconds.
+    Raises:
+        UserError: As `load_base`.
+    """
+    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    return load_base(name, device, 'float16' if device.startswith('cuda') else 'float32').music_gen(duration)
+
+
 def fingerprint(state: State) -> str:
     """Hash of the projections between text encoder and language model, which no other model shares.
 

@@ -31,15 +31,23 @@ def register_t5(folder: Path) -> str:
     return name
 
 
-def _ratio(placeholder: str, text: str) -> float:
+def check_share(share: tp.Union[float, str], where: str) -> float:
+    """Return `share` as a number if that share of a concept's vectors can be drawn.
+
+    Args:
+        share (float or str): As it was given.
+        where (str): What to name in an error.
+    Raises:
+        UserError: If it is not above 0 and at most 1.
+    """
     try:
-        ratio = float(text)
+        number = float(share)
     except ValueError:
-        ratio = math.nan
-    if not 0 < ratio <= 1:
-        raise UserError(f"{placeholder[:-1]}:{text}> in a prompt asks for an impossible share of a concept's vectors: "
-                        "write a number above 0 and at most 1, 0.5 for half of them.")
-    return ratio
+        number = math.nan
+    if not 0 < number <= 1:
+        raise UserError(f"{where} is an impossible share of a concept's vectors: give a number above 0 and at most 1, "
+                        "0.5 for half of them.")
+    return number
 
 
 class ConceptConditioner(TextConditioner):
@@ -122,7 +130,7 @@ class ConceptConditioner(TextConditioner):
             raise UserError(f"the prompt speaks of {placeholder}, which is not among the loaded concepts ({loaded}): "
                             "load it or mend the prompt.")
         usual = self.train_ratio if self.training else self.sample_ratio
-        ratio = usual if share is None else _ratio(placeholder, share)
+        ratio = usual if share is None else check_share(share, f'<{name}:{share}> in a prompt')
         tokens = concept.tokens(name, len(self.bank.vectors[placeholder]))
         drawn = torch.randperm(len(tokens), generator=self.generator)[:math.ceil(ratio * len(tokens))].tolist()
         return ' '.join(tokens[i] for i in (drawn if self.shuffle else sorted(drawn)))

@@ -5,6 +5,7 @@ import torch
 from ..concept import check_name
 from ..data.prompts import load_edits, load_prompts
 from ..errors import UserError
+from ..modules.conditioner import check_share
 from ..modules.init import INITS
 
 _POSITIVE = ('dataset.segment_duration', 'dataset.batch_size', 'dataset.valid.num_samples', 'optim.epochs',
@@ -45,8 +46,7 @@ def check_vectors(cfg: DictConfig) -> None:
     concept = cfg.concept
     _check_positive(cfg, 'concept.num_vectors')
     for key in ('sample_ratio', 'train_ratio'):
-        if not 0 < concept[key] <= 1:
-            raise UserError(f"concept.{key}={concept[key]} must be above 0 and at most 1.")
+        check_share(concept[key], f'concept.{key}={concept[key]}')
     if concept.init not in INITS:
         raise UserError(f"concept.init={concept.init} is no initialisation: choose one of {', '.join(INITS)}.")
     if concept.init == 'token' and not (concept.init_word or concept.class_word):
