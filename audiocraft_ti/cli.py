@@ -125,17 +125,24 @@ def evaluate(reference: Path, held_out: tp.Optional[Path], systems: tp.Sequence[
     """Score the music of any systems: reconstruction and editability, a line of json a sample."""
     from .evaluation.embedders import load_embedder
     from .evaluation.evaluate import evaluate, table
-    folders = {}
-    for system in systems:
-        name, equals, folder = system.partition('=')
-        if not equals:
-            raise UserError(f"--system {system} has no name: write NAME=DIR.")
-        folders[name] = Path(folder)
-    lines = evaluate(folders, reference, held_out, load_embedder(embedder, device), class_word)
+    lines = evaluate(_named('--system', systems), reference, held_out, load_embedder(embedder, device), class_word)
     temporary = out.with_name(out.name + '.tmp')
     temporary.write_text(''.join(json.dumps(line) + '\n' for line in lines), encoding='utf-8')
     temporary.rename(out)
     click.echo(table(lines))
+
+
+def _named(option: str, values: tp.Sequence[str]) -> tp.Dict[str, Path]:
+    """Paths by name, from NAME=DIR."""
+    paths: tp.Dict[str, Path] = {}
+    for value in values:
+        name, equals, path = value.partition('=')
+        if not equals:
+            raise UserError(f"{option} {value} has no name: write NAME=DIR.")
+        if name in paths:
+            raise UserError(f"{option} {value} has a name that is taken: give it another.")
+        paths[name] = Path(path)
+    return paths
 
 
 @cli.command(epilog=EXAMPLE + 'push amen.safetensors me/amen')
@@ -167,6 +174,80 @@ def app(host: str, port: int, base: str) -> None:
     from .app.page import serve
     click.echo(f'Serving on http://{host}:{port}, until Ctrl-C.')
     serve(host, port, base)
+
+
+@cli.group()
+def study() -> None:
+    """Ask people which of two clips matches a prompt best."""
+
+
+STUDY = click.argument('folder', type=click.Path(path_type=Path), metavar='STUDY')
+DATABASE = click.option('--database', envvar='STUDY_DATABASE', metavar='URL', help="Of PostgreSQL, such as "
+                        "postgresql+psycopg://name@host/base. [default: SQLite in the study's folder]")
+
+
+@study.command(epilog=EXAMPLE + 'study create --system ours=music --system theirs=their/music --out study')
+@click.option('--system', 'systems', multiple=True, required=True, metavar='NAME=DIR',
+              help='Samples, with a samples.jsonl of prompts and files. Twice or more.')
+@click.option('--reference', 'references', multiple=True, metavar='CONCEPT=FILE',
+              help='A recording of a concept, to be heard with its pairs. Can be given more than once.')
+@click.option('--pairs', type=click.IntRange(1), default=10, show_default=True, help='For each rater.')
+@click.option('--attention', type=click.IntRange(0), default=0, show_default=True,
+              help='More pairs for each rater, of a clip and noise, to see who listens.')
+@click.option('--seconds', type=click.FloatRange(0.4), default=10., show_default=True, help='Where clips are cut off.')
+@click.option('--seed', type=click.IntRange(0), default=0, show_default=True, help='Of who hears what.')
+@click.option('--out', required=True, type=click.Path(file_okay=False, path_type=Path), metavar='STUDY')
+def create(systems: tp.Sequence[str], references: tp.Sequence[str], pairs: int, attention: int, seconds: float,
+           seed: int, out: Path) -> None:
+    """Make a study's folder from the samples of two systems or more."""
+    from .study.create import create
+    made = create(_named('--system', systems), out, _named('--reference', references), pairs, attention, seconds, seed)
+    click.echo(f'{len(made.study.pairs)} pairs. Texts and questions are in {out}/study.json; the token of the admin '
+               f'page is in {out}/admin_token.')
+
+
+@study.command(epilog=EXAMPLE + 'study serve study --port 8000')
+@STUDY
+@click.option('--host', default='127.0.0.1', show_default=True, help='0.0.0.0 lets other machines in.')
+@click.option('--port', default=8000, show_default=True)
+@DATABASE
+def serve(folder: Path, host: str, port: int, database: tp.Optional[str]) -> None:
+    """Open the page on which raters answer; /admin is the researcher's."""
+    from .study.folder import StudyFolder
+    from .study.page import serve
+    serve(StudyFolder(folder), database, host, port)
+
+
+@study.command(epilog=EXAMPLE + 'study results study --scores scores.jsonl')
+@STUDY
+@click.option('--scores', type=click.Path(path_type=Path), metavar='FILE', help='What evaluate wrote of the samples.')
+@click.option('--latex', is_flag=True, help='Tables in LaTeX.')
+@click.option('--only-careful', is_flag=True, help='Leave out raters who failed a check.')
+@DATABASE
+def results(folder: Path, scores: tp.Optional[Path], latex: bool, only_careful: bool, database: tp.Optional[str]
+            ) -> None:
+    """Print table 1, with intervals and tests."""
+    from .study.folder import StudyFolder
+    from .study.results import report
+    from .study.store import Store
+    found = StudyFolder(folder)
+    click.echo(report(found.study, Store(database or found.database).all(), scores, latex, only_careful))
+
+
+@study.command(epilog=EXAMPLE + 'study export study --out exported')
+@STUDY
+@click.option('--raters', type=click.IntRange(1), default=26, show_default=True,
+              help='How many configurations of webMUSHRA to write.')
+@click.option('--out', required=True, type=click.Path(file_okay=False, path_type=Path), metavar='DIR')
+@DATABASE
+def export(folder: Path, raters: int, out: Path, database: tp.Optional[str]) -> None:
+    """Write answers.csv, and what webMUSHRA needs to run the same study."""
+    from .study import export
+    from .study.folder import StudyFolder
+    from .study.store import Store
+    found = StudyFolder(folder)
+    export.write(found, Store(database or found.database).all(), out, raters)
+    click.echo(out)
 
 
 def main() -> None:

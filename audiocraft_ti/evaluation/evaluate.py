@@ -20,7 +20,7 @@ from ..errors import UserError
 logger = logging.getLogger(__name__)
 SHORTEST = 0.5  # of a clip, seconds
 Line = tp.Dict[str, tp.Any]
-_PLACEHOLDER = re.compile(r'<[^<>\s]+>')
+PLACEHOLDER = re.compile(r'<[^<>\s]+>')
 
 
 @dataclass
@@ -32,13 +32,17 @@ class Sample:
 
     @property
     def kind(self) -> str:
-        """`reconstruction` for a neutral prompt (P20), `editability` for every other (P21)."""
-        return 'reconstruction' if _PLACEHOLDER.sub('{}', self.prompt) in load_prompts(None) else 'editability'
+        return kind_of(self.prompt)
+
+
+def kind_of(prompt: str) -> str:
+    """`reconstruction` for a neutral prompt (P20), `editability` for every other (P21)."""
+    return 'reconstruction' if PLACEHOLDER.sub('{}', prompt) in load_prompts(None) else 'editability'
 
 
 def text_of(prompt: str, class_word: tp.Optional[str]) -> str:
     """A prompt as CLAP is to read it: the class word in the concept's place, or nothing (P21)."""
-    return ' '.join(_PLACEHOLDER.sub(class_word or '', prompt).split())
+    return ' '.join(PLACEHOLDER.sub(class_word or '', prompt).split())
 
 
 def embed_recordings(folder: Path, embedder: CachedEmbedder) -> torch.Tensor:
@@ -48,19 +52,28 @@ def embed_recordings(folder: Path, embedder: CachedEmbedder) -> torch.Tensor:
     return torch.stack([embedder.audio(*audio.read(clip.path)) for clip in tqdm(kept, str(folder), disable=None)])
 
 
+def list_samples(folder: Path) -> tp.List[tp.Tuple[str, Path]]:
+    """Prompts and files that the `samples.jsonl` of a folder lists.
+
+    Raises:
+        UserError: If there is no such list, or a line of it has no prompt or file.
+    """
+    path = folder / 'samples.jsonl'
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
+        return [(str(line['prompt']), folder / line['file']) for line in lines]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} cannot be read as a list of samples ({type(error).__name__}: {error}); it needs a "
+                        "line of json each, with 'prompt' and 'file'.") from error
+
+
 def read_samples(folder: Path, embedder: CachedEmbedder) -> tp.List[Sample]:
     """What the `samples.jsonl` of a folder lists; what of it cannot be read is left out with a warning.
 
     Raises:
         UserError: If there is no such list, or a line of it has no prompt or file, or nothing is left.
     """
-    path = folder / 'samples.jsonl'
-    try:
-        lines = [json.loads(line) for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
-        listed = [(str(line['prompt']), folder / line['file']) for line in lines]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} cannot be read as a list of samples ({type(error).__name__}: {error}); it needs a "
-                        "line of json each, with 'prompt' and 'file'.") from error
+    listed = list_samples(folder)
     samples = []
     for prompt, file in tqdm(listed, str(folder), disable=None):
         try:
@@ -70,9 +83,10 @@ def read_samples(folder: Path, embedder: CachedEmbedder) -> tp.List[Sample]:
         else:
             samples.append(Sample(prompt, file, embedder.audio(*audio.read(file))))
     if len(samples) < len(listed):
-        logger.warning("%s: %d of %d samples are left out", path, len(listed) - len(samples), len(listed))
+        logger.warning("%s: %d of %d samples are left out", folder / 'samples.jsonl', len(listed) - len(samples),
+                       len(listed))
     if not samples:
-        raise UserError(f"{path} lists no sample that can be used.")
+        raise UserError(f"{folder / 'samples.jsonl'} lists no sample that can be used.")
     return samples
 
 
