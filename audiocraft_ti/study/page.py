@@ -129,7 +129,7 @@ TheRater = tp.Annotated[Rater, Depends(_rater)]
 
 
 def _problems(*codes: int) -> tp.Dict[tp.Union[int, str], tp.Dict[str, tp.Any]]:
-    return {code: {'model': Problem} for code in (411, 413, 429, 503, *codes)}
+    return {code: {'model': Problem} for code in (400, 411, 413, 429, 503, *codes)}
 
 
 @router.get('/', response_class=HTMLResponse, responses=_problems())
@@ -145,7 +145,7 @@ def static(name: tp.Literal['study.js', 'study.css']) -> Response:
     return Response((files(__package__) / 'static' / name).read_text('utf-8'), media_type=TYPES[name])
 
 
-@router.post('/api/start', responses=_problems())
+@router.post('/api/start', responses=_problems(409))
 def start(start: Start, pages: ThePages, request: Request, response: Response,
           key: TheKey = None) -> State:
     """Begin, unless this browser has begun already."""
