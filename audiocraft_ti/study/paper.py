@@ -1,7 +1,7 @@
 """Table 1 of the paper, typed in: `python -m audiocraft_ti.study.paper` has the analysis print it.
 
-The paper gives percentages alone. Only one number of answers goes with them that 26 people can have given in equal
-parts: 104 for editability and 156 for reconstruction, four and six of everyone's ten pairs.
+The paper gives percentages alone. Of the ways to divide the ten pairs of 26 people, only one goes with them: four pairs
+for editability and six for reconstruction, 104 and 156 answers.
 """
 from itertools import count
 import typing as tp

@@ -10,9 +10,7 @@ from schemathesis.specs.openapi.checks import response_schema_conformance, statu
 from audiocraft_ti.study import guard, page
 from audiocraft_ti.study.folder import Limits
 from audiocraft_ti.study.store import Store
-from tests.study.conftest import SYSTEMS, TOKEN, write_study
-
-START = {'consent': True, 'headphones': 3, 'about': {'music': 'yes'}}
+from benchmarks.study_load import START, SYSTEMS, TOKEN, UNBOUNDED, write_study
 
 
 @pytest.fixture
@@ -167,8 +165,7 @@ def test_a_database_that_is_gone_is_no_500(study, monkeypatch):
 
 def test_whatever_is_sent_is_no_500(tmp_path):
     """Schemathesis sends what the page's own schema allows, and what it does not, as a rater in the middle."""
-    study = write_study(tmp_path / 'study', limits=Limits(requests='1000000/minute', starts='1000000/minute',
-                                                          tokens='1000000/minute'))
+    study = write_study(tmp_path / 'study', limits=UNBOUNDED)
     store = Store(study.database)
     app = page.build(study, store)
     rater = begin(app).cookies['rater']
@@ -177,7 +174,7 @@ def test_whatever_is_sent_is_no_500(tmp_path):
     schema.app = app
     tried = [_fuzz(operation.ok(), cookies) for operation in schema.get_all_operations()
              for cookies in ({}, {'rater': rater})]
-    assert len(tried) == 2 * 8 and min(tried) >= 5
+    assert len(tried) == 2 * 9 and sum(tried) > 100
     assert {one.choice for _, given in store.all() for one in given} <= {'left', 'right', 'neither', 'undecided'}
 
 

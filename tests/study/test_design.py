@@ -1,4 +1,4 @@
-"""Who hears what: nobody the same pair twice, and all systems, concepts and sides as often, up to what does not divide."""
+"""Who hears what: nobody the same pair twice, and all systems, concepts and sides as often."""
 from collections import Counter
 from itertools import islice
 

@@ -5,9 +5,8 @@ import shutil
 import pytest
 
 from audiocraft_ti.study.store import Store
+from benchmarks.study_load import serving, write_study
 from tests.app.test_page import until
-from tests.study.conftest import write_study
-from tests.study.test_serve import serving
 
 pytestmark = pytest.mark.skipif(not shutil.which('chromedriver'), reason='chromium and chromedriver are not installed')
 
@@ -149,6 +148,6 @@ def test_everything_has_a_name_that_is_read_aloud(browser):
     check(browser, 1)
     until(lambda: progress(browser))
     tree = browser.execute_cdp_cmd('Accessibility.getFullAXTree', {})['nodes']
-    controls = [node for node in tree if node.get('role', {}).get('value') in ('button', 'slider', 'group', 'progressbar')
-                and not node.get('ignored')]
+    controls = [node for node in tree if not node.get('ignored')
+                and node.get('role', {}).get('value') in ('button', 'slider', 'group', 'progressbar')]
     assert len(controls) > 10 and all(node['name']['value'] for node in controls), json.dumps(controls)

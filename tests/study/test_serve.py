@@ -1,76 +1,21 @@
 """The server as a process: what it refuses, and that nothing acknowledged is lost when it is killed."""
-import contextlib
-import re
-import signal
+import asyncio
 import socket
-import subprocess
-import sys
-import threading
 
-import httpx
 import pytest
 
 from audiocraft_ti.errors import UserError
 from audiocraft_ti.study import page
 from audiocraft_ti.study.folder import StudyFolder, TOKEN
 from audiocraft_ti.study.store import Store
-from tests.study.conftest import write_study
-from tests.study.test_api import START
+from benchmarks import study_load
 
 
-@contextlib.contextmanager
-def serving(path, *options, port=0):
-    """A server of its own, as URL and process; it is killed at the end, without a word."""
-    command = [sys.executable, '-m', 'audiocraft_ti', 'study', 'serve', str(path), '--port', str(port), *options]
-    process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    try:
-        said = process.stdout.readline()
-        found = re.search(r'http://\S+:\d+', said)
-        assert found, said + process.stdout.read()
-        yield found[0], process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def take_part(url, acknowledged, lock, enough):
-    """A rater, again and again, until the server is gone; what it acknowledged is noted."""
-    try:
-        while True:
-            with httpx.Client(base_url=url, timeout=60) as client:
-                total = client.post('/api/start', json=START).json()['total']
-                for position in range(total):
-                    choice = ['left', 'right', 'neither', 'undecided'][position % 4]
-                    given = {'position': position, 'choice': choice, 'heard_left': 1, 'heard_right': 1}
-                    response = client.post('/api/answer', json=given)
-                    assert response.status_code == 200, response.text
-                    with lock:
-                        acknowledged.add((client.cookies['rater'], position, choice))
-                        if len(acknowledged) == 60:
-                            enough.set()
-    except httpx.TransportError:
-        pass
-
-
-def test_what_was_acknowledged_survives_a_kill(tmp_path):
-    study = write_study(tmp_path / 'study')
-    acknowledged, lock, enough = set(), threading.Lock(), threading.Event()
-    with serving(study.path) as (url, process):
-        raters = [threading.Thread(target=take_part, args=(url, acknowledged, lock, enough)) for _ in range(6)]
-        for rater in raters:
-            rater.start()
-        assert enough.wait(120)
-        process.send_signal(signal.SIGKILL)
-        for rater in raters:
-            rater.join()
-    key = next(iter(acknowledged))[0]
-    with serving(study.path) as (url, _):
-        again = httpx.get(f'{url}/api/state', cookies={'rater': key}, timeout=60).json()
-    kept = [(rater.key, given.position, given.choice) for rater, all_given in Store(study.database).all()
-            for given in all_given]
-    assert len(acknowledged) >= 60 and acknowledged <= set(kept)
-    assert len(kept) == len({(key, position) for key, position, _ in kept})
-    assert again['position'] >= sum(one[0] == key for one in acknowledged)
+def test_what_was_acknowledged_survives_a_kill(study):
+    load, _ = asyncio.run(study_load.run(study, raters=12))
+    assert study_load.lost_and_doubled(study, load) == (0, 0)
+    assert len(load.waits) == len(load.acknowledged) >= 12 * 5 - 12  # the last word to each rater may be lost, once
+    assert [len(given) for _, given in Store(study.database).all()] == [5] * 12
 
 
 def test_a_port_that_is_taken_and_a_study_in_use(study):
