@@ -83,7 +83,8 @@ def test_the_likelihood_is_the_integral_over_tastes():
 
 
 def test_without_tastes_it_is_a_logistic_regression():
-    found = bradley_terry.fit([one for pair, choice in enumerate('aabaab') for one in answers(9 * choice, pair)], SYSTEMS)
+    some = [one for pair, choice in enumerate('aabaab') for one in answers(9 * choice, pair)]
+    found = bradley_terry.fit(some, SYSTEMS)
     strength, error = math.log(18 / 36), math.sqrt(1 / 18 + 1 / 36)
     reach = stats.t.ppf(0.975, 8) * error
     one = found.strengths['b']
