@@ -45,7 +45,7 @@ def test_systems_are_found_behind_the_sides(answered, store):
 def test_table_1_of_a_study(answered):
     text = run('study', 'results', answered.path)
     assert text.startswith(f'{4 * RATERS} answers of 8 raters; of all 8 raters, 6 passed every check.')
-    assert all(row in text for row in ('|  | Editability | Reconstruction |', '| ours | 75.0% (', '| Undecided | 0.0% ('))
+    assert all(row in text for row in ('|  | Editability | Reconstruction |', '| ours | 75.0% (', '| Neither | 0.0% ('))
     assert '- ours 12, theirs 4: does not stand out from chance, p = 0.077 (sign test).' in text
     assert text.count('(mixed Bradley-Terry; ') + text.count('No Bradley-Terry fit') == 2
     latex = run('study', 'results', answered.path, '--latex', '--only-careful')
