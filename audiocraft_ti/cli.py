@@ -1,6 +1,5 @@
 """The command line, `audiocraft-ti`: what is done with concepts once they are learned."""
 from itertools import product
-import json
 from pathlib import Path
 import sys
 import typing as tp
@@ -125,16 +124,10 @@ def evaluate(reference: Path, held_out: tp.Optional[Path], systems: tp.Sequence[
     from .evaluation.embedders import CachedEmbedder, load_embedder
     from .evaluation.evaluate import embed_recordings, score_systems
     from .evaluation.listeners import Aesthetics, Listener, TinyJudge
-    folders = {}
-    for system in systems:
-        name, equals, folder = system.partition('=')
-        if not equals:
-            raise UserError(f"--system {system} has no name: write NAME=DIR.")
-        folders[name] = Path(folder)
     listeners: tp.List[Listener] = [*([Aesthetics()] if aesthetics else []), *([TinyJudge(judge)] if judge else [])]
     cached = CachedEmbedder(load_embedder(embedder, device))
     recordings = [embed_recordings(folder, cached) for folder in (reference, held_out) if folder]
-    lines = score_systems(folders, cached, recordings, class_word, listeners)
+    lines = score_systems(_named('--system', systems), cached, recordings, class_word, listeners)
     write(lines, out)
     click.echo(table.markdown(table.rows(lines)))
 
@@ -181,7 +174,8 @@ def benchmark(listing: Path, recordings: Path, samples: Path, system: str, base:
     work = benchmark.load_benchmark(listing)
     keys = benchmark.available(work, recordings)
     if base is not None:
-        music = _load_music(base, device, duration)
+        from .models.loaders import load_music
+        music = load_music(base, device, duration)
         for key in keys:
             benchmark.write_samples(music, work, key, word, learned, seeds, samples / key)
     cached = CachedEmbedder(load_embedder(embedder, device or 'cpu'), loudness=benchmark.LOUDNESS)
@@ -189,6 +183,19 @@ def benchmark(listing: Path, recordings: Path, samples: Path, system: str, base:
     path = benchmark.write(results, out)
     files.write(lines, path.with_suffix('.jsonl'))
     click.echo(table.markdown(benchmark.compare(results, out)))
+
+
+def _named(option: str, values: tp.Sequence[str]) -> tp.Dict[str, Path]:
+    """Paths by name, from NAME=DIR."""
+    paths: tp.Dict[str, Path] = {}
+    for value in values:
+        name, equals, path = value.partition('=')
+        if not equals:
+            raise UserError(f"{option} {value} has no name: write NAME=DIR.")
+        if name in paths:
+            raise UserError(f"{option} {value} has a name that is taken: give it another.")
+        paths[name] = Path(path)
+    return paths
 
 
 @cli.command(epilog=EXAMPLE + 'push amen.safetensors me/amen')
@@ -220,6 +227,80 @@ def app(host: str, port: int, base: str) -> None:
     from .app.page import serve
     click.echo(f'Serving on http://{host}:{port}, until Ctrl-C.')
     serve(host, port, base)
+
+
+@cli.group()
+def study() -> None:
+    """Ask people which of two clips matches a prompt best."""
+
+
+STUDY = click.argument('folder', type=click.Path(path_type=Path), metavar='STUDY')
+DATABASE = click.option('--database', envvar='STUDY_DATABASE', metavar='URL', help="Of PostgreSQL, such as "
+                        "postgresql+psycopg://name@host/base. [default: SQLite in the study's folder]")
+
+
+@study.command(epilog=EXAMPLE + 'study create --system ours=music --system theirs=their/music --out study')
+@click.option('--system', 'systems', multiple=True, required=True, metavar='NAME=DIR',
+              help='Samples, with a samples.jsonl of prompts and files. Twice or more.')
+@click.option('--reference', 'references', multiple=True, metavar='CONCEPT=FILE',
+              help='A recording of a concept, to be heard with its pairs. Can be given more than once.')
+@click.option('--pairs', type=click.IntRange(1), default=10, show_default=True, help='For each rater.')
+@click.option('--attention', type=click.IntRange(0), default=0, show_default=True,
+              help='More pairs for each rater, of a clip and noise, to see who listens.')
+@click.option('--seconds', type=click.FloatRange(0.4), default=10., show_default=True, help='Where clips are cut off.')
+@click.option('--seed', type=click.IntRange(0), default=0, show_default=True, help='Of who hears what.')
+@click.option('--out', required=True, type=click.Path(file_okay=False, path_type=Path), metavar='STUDY')
+def create(systems: tp.Sequence[str], references: tp.Sequence[str], pairs: int, attention: int, seconds: float,
+           seed: int, out: Path) -> None:
+    """Make a study's folder from the samples of two systems or more."""
+    from .study.create import create
+    made = create(_named('--system', systems), out, _named('--reference', references), pairs, attention, seconds, seed)
+    click.echo(f'{len(made.study.pairs)} pairs. Texts and questions are in {out}/study.json; the token of the admin '
+               f'page is in {out}/admin_token.')
+
+
+@study.command(epilog=EXAMPLE + 'study serve study --port 8000')
+@STUDY
+@click.option('--host', default='127.0.0.1', show_default=True, help='0.0.0.0 lets other machines in.')
+@click.option('--port', default=8000, show_default=True)
+@DATABASE
+def serve(folder: Path, host: str, port: int, database: tp.Optional[str]) -> None:
+    """Open the page on which raters answer; /admin is the researcher's."""
+    from .study.folder import StudyFolder
+    from .study.page import serve
+    serve(StudyFolder(folder), database, host, port)
+
+
+@study.command(epilog=EXAMPLE + 'study results study --scores scores.jsonl')
+@STUDY
+@click.option('--scores', type=click.Path(path_type=Path), metavar='FILE', help='What evaluate wrote of the samples.')
+@click.option('--latex', is_flag=True, help='Tables in LaTeX.')
+@click.option('--only-careful', is_flag=True, help='Leave out raters who failed a check.')
+@DATABASE
+def results(folder: Path, scores: tp.Optional[Path], latex: bool, only_careful: bool, database: tp.Optional[str]
+            ) -> None:
+    """Print table 1, with intervals and tests."""
+    from .study.folder import StudyFolder
+    from .study.results import report
+    from .study.store import Store
+    found = StudyFolder(folder)
+    click.echo(report(found.study, Store(database or found.database).all(), scores, latex, only_careful))
+
+
+@study.command(epilog=EXAMPLE + 'study export study --out exported')
+@STUDY
+@click.option('--raters', type=click.IntRange(1), default=26, show_default=True,
+              help='How many configurations of webMUSHRA to write.')
+@click.option('--out', required=True, type=click.Path(file_okay=False, path_type=Path), metavar='DIR')
+@DATABASE
+def export(folder: Path, raters: int, out: Path, database: tp.Optional[str]) -> None:
+    """Write answers.csv, and what webMUSHRA needs to run the same study."""
+    from .study import export
+    from .study.folder import StudyFolder
+    from .study.store import Store
+    found = StudyFolder(folder)
+    export.write(found, Store(database or found.database).all(), out, raters)
+    click.echo(out)
 
 
 def main() -> None:

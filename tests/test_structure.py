@@ -6,7 +6,7 @@ import re
 ROOT = Path(__file__).parent.parent / 'audiocraft_ti'
 # A room imports from those before it, and from itself.
 ROOMS = ['errors', 'environment', 'hashes', 'rng', 'concept', 'data', 'modules', 'optim', 'tiny', 'models',
-         'evaluation', 'report', 'solvers', 'train', 'grids', 'app', 'cli', '__main__']
+         'evaluation', 'report', 'study', 'solvers', 'train', 'grids', 'app', 'cli', '__main__']
 
 
 def imported_rooms(path: Path):

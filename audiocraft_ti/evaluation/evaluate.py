@@ -19,7 +19,7 @@ from ..errors import UserError
 
 logger = logging.getLogger(__name__)
 SHORTEST = 0.5  # of a clip, seconds
-_PLACEHOLDER = re.compile(r'<([^<>\s]+)>')
+PLACEHOLDER = re.compile(r'<([^<>\s]+)>')
 
 
 @dataclass
@@ -31,8 +31,7 @@ class Sample:
 
     @property
     def kind(self) -> str:
-        """`reconstruction` for a neutral prompt (P20), `editability` for every other (P21)."""
-        return 'reconstruction' if without_placeholder(self.prompt) in load_prompts(None) else 'editability'
+        return kind_of(self.prompt)
 
 
 @dataclass
@@ -49,12 +48,17 @@ class Recordings:
 
 def without_placeholder(prompt: str) -> str:
     """A prompt with `{}` in the concept's place, as in lists of prompts."""
-    return _PLACEHOLDER.sub('{}', prompt)
+    return PLACEHOLDER.sub('{}', prompt)
+
+
+def kind_of(prompt: str) -> str:
+    """`reconstruction` for a neutral prompt (P20), `editability` for every other (P21)."""
+    return 'reconstruction' if without_placeholder(prompt) in load_prompts(None) else 'editability'
 
 
 def text_of(prompt: str, class_word: tp.Optional[str]) -> str:
     """A prompt as CLAP is to read it: the class word in the concept's place, or nothing (P21)."""
-    return ' '.join(_PLACEHOLDER.sub(class_word or '', prompt).split())
+    return ' '.join(PLACEHOLDER.sub(class_word or '', prompt).split())
 
 
 def embed_clips(clips: tp.Sequence[Clip], embedder: CachedEmbedder) -> Recordings:
@@ -69,10 +73,15 @@ def embed_recordings(folder: Path, embedder: CachedEmbedder) -> Recordings:
     return embed_clips(check_recordings(clips, SHORTEST, str(folder)), embedder)
 
 
-def _listed(path: Path) -> tp.List[tp.Tuple[str, Path]]:
-    """Prompts and files of a `samples.jsonl`."""
+def list_samples(folder: Path) -> tp.List[tp.Tuple[str, Path]]:
+    """Prompts and files that the `samples.jsonl` of a folder lists.
+
+    Raises:
+        UserError: If there is no such list, or a line of it has no prompt or file.
+    """
+    path = folder / 'samples.jsonl'
     try:
-        return [(str(line['prompt']), path.parent / line['file']) for line in files.read(path)]
+        return [(str(line['prompt']), folder / line['file']) for line in files.read(path)]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} cannot be read as a list of samples ({type(error).__name__}: {error}); it needs a "
                         "line of json each, with 'prompt' and 'file'.") from error
@@ -91,7 +100,7 @@ def read_samples(folder: Path, embedder: CachedEmbedder) -> tp.List[Sample]:
     Raises:
         UserError: If there is no such list, or a line of it has no prompt or file, or nothing is left.
     """
-    listed = _listed(folder / 'samples.jsonl')
+    listed = list_samples(folder)
     samples, problems, rates = [], [], set()
     for prompt, file in tqdm(listed, str(folder), disable=None):
         try:
@@ -116,7 +125,7 @@ def concept_of(samples: tp.Iterable[Sample]) -> str:
     Raises:
         UserError: If they ask for several.
     """
-    names = sorted({name for sample in samples for name in _PLACEHOLDER.findall(sample.prompt)})
+    names = sorted({name for sample in samples for name in PLACEHOLDER.findall(sample.prompt)})
     if len(names) > 1:
         placeholders = ', '.join(f'<{name}>' for name in names)
         raise UserError(f"the samples' prompts have more than one placeholder, {placeholders}: score one concept at a "

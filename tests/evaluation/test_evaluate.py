@@ -210,5 +210,5 @@ def test_a_text_tower_that_is_broken_is_refused(tmp_path):
 
 
 def test_neutral_prompts_ask_for_a_reconstruction():
-    kinds = [stage.Sample(prompt, None, None).kind for prompt in (RECONSTRUCTION, 'The sound of <amen>', EDIT)]
+    kinds = [stage.kind_of(prompt) for prompt in (RECONSTRUCTION, 'The sound of <amen>', EDIT)]
     assert kinds == ['reconstruction', 'reconstruction', 'editability']
