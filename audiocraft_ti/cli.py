@@ -124,15 +124,16 @@ def evaluate(reference: Path, held_out: tp.Optional[Path], systems: tp.Sequence[
     from .evaluation.embedders import CachedEmbedder, load_embedder
     from .evaluation.evaluate import embed_recordings, score_systems
     from .evaluation.listeners import Aesthetics, Listener, TinyJudge
+    folders = _named('--system', systems)
     listeners: tp.List[Listener] = [*([Aesthetics()] if aesthetics else []), *([TinyJudge(judge)] if judge else [])]
     cached = CachedEmbedder(load_embedder(embedder, device))
     recordings = [embed_recordings(folder, cached) for folder in (reference, held_out) if folder]
-    lines = score_systems(_named('--system', systems), cached, recordings, class_word, listeners)
+    lines = score_systems(folders, cached, recordings, class_word, listeners)
     write(lines, out)
     click.echo(table.markdown(table.rows(lines)))
 
 
-@cli.command(epilog=EXAMPLE + 'report scores.jsonl --run outputs/xps/495a39e4 --out report')
+@cli.command(epilog=EXAMPLE + 'report scores.jsonl --out report')
 @click.argument('scores', nargs=-1, type=click.Path(path_type=Path), metavar='[SCORES]...')
 @click.option('--run', 'runs', multiple=True, type=click.Path(path_type=Path), metavar='DIR',
               help='Folder of a run, for its scores and its learning curve. Can be given more than once.')
