@@ -3,6 +3,7 @@
 The names that audiocraft looks for in its own `audiocraft.train` are here too (`main`, `get_solver`,
 `get_solver_from_xp`, `get_solver_from_sig`), since upstream's solvers are pointed at this module.
 """
+import errno
 from functools import partial
 import logging
 import os
@@ -24,6 +25,7 @@ sys.modules.setdefault('audiocraft_ti.train', sys.modules[__name__])  # under `p
 environment.prepare(lean=True)
 
 logger = logging.getLogger(__name__)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 Override = tp.Union[dict, omegaconf.DictConfig]
 
 
@@ -139,6 +141,11 @@ def main(cfg: omegaconf.DictConfig) -> None:
     except UserError as error:
         logger.debug("Traceback", exc_info=True)
         sys.exit(f'error: {error}')
+    except OSError as error:
+        if error.errno not in _DISK_FULL:
+            raise
+        sys.exit(f"error: the disk of {main.dora.dir} or of {environment.CACHE} is full: make room and give the same "
+                 "command again, which goes on from the last checkpoint.")
 
 
 def _use_team_settings() -> None:

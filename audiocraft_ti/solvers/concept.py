@@ -120,7 +120,7 @@ class ConceptSolver(MusicGenSolver):
         return flashy.Formatter({'lr': '.2E', 'grad_norm': '.3E'}, exclude_keys=['ce_q*', 'ppl_q*'])
 
     def run_epoch(self) -> None:
-        if not self.history:
+        if not self.history and 'start' not in self._pending_metrics:
             with torch.no_grad():
                 self.run_stage('start', self.start)
         super().run_epoch()
@@ -251,6 +251,8 @@ class ConceptSolver(MusicGenSolver):
     def run(self) -> None:
         """Train to the last epoch, and say what came of it."""
         super().run()
+        if flashy.distrib.is_rank_zero():  # a kill may have come between the last checkpoint and the history
+            self.xp.link.update_history(self.history)
         best = self.best_losses
         self.logger.info("Done after %d updates: held-out loss went from %.3f to %.3f at best",
                          len(self.history) * self.train_updates_per_epoch, best['ce_start'], best['ce'])
