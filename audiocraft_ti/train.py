@@ -9,10 +9,12 @@ import logging
 import os
 from pathlib import Path
 import random
+import shutil
 import sys
 import typing as tp
 
 from dora import git_save, XP
+from dora.conf import SlurmConfig
 from dora.hydra import HydraMain
 from hydra.errors import HydraException, OverrideParseException
 import omegaconf
@@ -38,6 +40,8 @@ def resolve_paths(cfg: omegaconf.DictConfig) -> None:
     for key, value in cfg.datasource.items():
         if isinstance(value, str):
             cfg.datasource[key] = _absolute(value)
+        elif isinstance(value, omegaconf.ListConfig):  # one for each of several concepts
+            cfg.datasource[key] = [_absolute(one) for one in value]
     prompts = cfg.dataset.get('neutral_prompts')
     if isinstance(prompts, str):
         cfg.dataset.neutral_prompts = _absolute(prompts)
@@ -132,6 +136,18 @@ class Main(HydraMain):
         except (HydraException, OmegaConfBaseException, AssertionError) as error:
             sys.exit(f"error: {' '.join(str(error).partition('Config search path')[0].split())}")
 
+    def get_slurm_config(self) -> SlurmConfig:
+        """What a job asks for unless it says otherwise; Dora wants it first of all when it is to schedule."""
+        if shutil.which('sbatch') is None and _schedules(sys.argv[1:]):
+            sys.exit("error: there is no Slurm here (sbatch is not on the path): log in where jobs are submitted, look "
+                     "at the grid with --dry_run, or run it here with python -m audiocraft_ti.grids.local GRID.")
+        return super().get_slurm_config()
+
+
+def _schedules(argv: tp.Sequence[str]) -> bool:
+    """Whether a command of Dora's submits jobs."""
+    return any(action in argv for action in ('grid', 'launch')) and not {'--dry_run', '--cancel'} & set(argv)
+
 
 @partial(Main, config_name='config', config_path=os.path.relpath(environment.CONFIG, environment.PACKAGE),
          version_base='1.3')
@@ -154,6 +170,7 @@ def _use_team_settings() -> None:
     from audiocraft.utils.cluster import get_slurm_parameters
     main.dora.dir = AudioCraftEnvironment.get_dora_dir()
     main._base_cfg.slurm = get_slurm_parameters(main._base_cfg.slurm)
+    main._base_cfg.slurm.partition = main._base_cfg.slurm.partition or AudioCraftEnvironment.get_slurm_partitions()
 
 
 _use_team_settings()

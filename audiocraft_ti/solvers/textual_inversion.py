@@ -26,7 +26,7 @@ from ..rng import generator
 from .checks import check_vectors
 from .concept import ConceptSolver, GENERATE
 
-_TRAIN, _VALID, _ROWS = (stage for stage in range(4) if stage != GENERATE)  # which draws of random numbers
+TRAIN, VALID, _ROWS = (stage for stage in range(4) if stage != GENERATE)  # which draws of random numbers
 
 
 class TextualInversionSolver(ConceptSolver):
@@ -58,12 +58,16 @@ class TextualInversionSolver(ConceptSolver):
         if self.base.lm.fuser.fuse2cond['prepend']:
             self.logger.warning("This base model prepends its conditions to the audio tokens, which the paper found "
                                 "to leave a concept without effect (section 2): prefer one without melody or style.")
-        self.model.conditioner.add(cfg.name, self._initial_vectors())
+        self.add_concepts()
         self._log_sizes()
         self.register_training(self.model.parameters(), self._learning_rate())
         self.optimizer.register_step_post_hook(L1Decay(self.cfg.optim.l1_decay))
         self.progress: tp.Dict[str, tp.Any] = {'updates': [], 'pending': {}}  # of the epoch, up to now
         self.register_stateful('progress')
+
+    def add_concepts(self) -> None:
+        """Put what is learned into the model."""
+        self.model.conditioner.add(self.cfg.concept.name, self._initial_vectors())
 
     @property
     def _rows(self) -> torch.Tensor:
@@ -89,10 +93,12 @@ class TextualInversionSolver(ConceptSolver):
         modules = (self.base.lm, self.base.codec, self.model.conditioner.t5)
         everything = [parameter for module in modules for parameter in module.parameters()]
         trainable = [parameter for parameter in everything if parameter.requires_grad]
-        assert len(trainable) == 1 and trainable[0] is self.vectors
-        count, total = self.vectors.numel(), sum(parameter.numel() for parameter in everything)
+        concepts = self.model.bank.vectors
+        assert {id(parameter) for parameter in trainable} == {id(vectors) for vectors in concepts.values()}
+        count, total = (sum(parameter.numel() for parameter in part) for part in (trainable, everything))
         self.logger.info("%s: %d vectors of width %d, %d trainable weights, %.2g %% of the model's %.4g million",
-                         self.word, *self.vectors.shape, count, 100 * count / total, total / 1e6)
+                         ', '.join(concepts), len(self.model.bank), self.model.bank.dim, count, 100 * count / total,
+                         total / 1e6)
 
     def show(self) -> None:
         """Describe the frozen models and what is trained."""
@@ -206,16 +212,16 @@ class TextualInversionSolver(ConceptSolver):
         """One update, or one held-out batch; placeholders are drawn afresh, in a way that follows from the index."""
         if self.is_training:
             return self._replay(idx) or self._update(idx, batch, metrics)
-        self.seed_draws(_VALID, idx)
+        self.seed_draws(VALID, idx)
         return super().run_step(idx, batch, metrics)
 
     def _update(self, idx: int, batch: tp.Any, metrics: dict) -> dict:
         self._keep_progress(idx)
         update = (self.epoch - 1) * self.train_updates_per_epoch + idx
-        self.seed_draws(_TRAIN, update)
+        self.seed_draws(TRAIN, update)
         metrics['orthogonality'] = self._repel(update)
         metrics = super().run_step(idx, batch, metrics)
-        metrics['vector_norm'] = self.vectors.detach().norm(dim=-1).mean()
+        metrics['vector_norm'] = torch.cat([*self.model.bank.vectors.values()]).detach().norm(dim=-1).mean()
         self.progress['updates'].append({key: float(value) for key, value in metrics.items()})
         return metrics
 
@@ -229,9 +235,11 @@ class TextualInversionSolver(ConceptSolver):
         return term.detach()
 
     def seed_draws(self, stage: int, index: int) -> None:
-        self.model.conditioner.generator = generator(self.cfg.seed, stage, index, flashy.distrib.rank())
+        """Make each row's placeholders follow from its place in the batch of all workers, who take turns in it."""
+        rank, world_size = flashy.distrib.rank(), flashy.distrib.world_size()
+        self.model.conditioner.row_generator = lambda row: generator(
+            self.cfg.seed, stage, index, row * world_size + rank)
 
-    def run(self) -> None:
-        """Train to the last epoch, and say what came of it."""
-        super().run()
+    def report(self) -> None:
+        super().report()
         self.logger.info("Concept: %s", self.export_concept())
