@@ -50,17 +50,16 @@ def grid(cluster, tmp_path_factory):
     for name in CONCEPTS:
         write_recordings(root / 'concepts' / name, name, 5)
     dora = Dora(root / 'dora')
+    settings = {'SLURM_CONF': cluster['SLURM_CONF'], 'AUDIOCRAFT_TI_BASES': 'tiny',
+                'AUDIOCRAFT_TI_CONCEPTS': str(root / 'concepts'), 'AUDIOCRAFT_TI_OVERRIDES': SHORT}
 
-    def grid(overrides, *args, **env):
-        return dora('grid', 'ti.concepts', *args, SLURM_CONF=cluster['SLURM_CONF'], AUDIOCRAFT_TI_BASES='tiny',
-                    AUDIOCRAFT_TI_CONCEPTS=str(root / 'concepts'), AUDIOCRAFT_TI_OVERRIDES=overrides, **env)
-    grid.dora, grid.env = dora, {
-        **os.environ, 'AUDIOCRAFT_DORA_DIR': str(dora.folder), 'AUDIOCRAFT_TI_BASES': 'tiny',
-        'AUDIOCRAFT_TI_CONCEPTS': str(root / 'concepts'), 'AUDIOCRAFT_TI_OVERRIDES': SHORT}
+    def grid(*args, **env):
+        return dora('grid', 'ti.concepts', *args, timeout=900, **{**settings, **env})
+    grid.dora, grid.env = dora, {**os.environ, **settings, 'AUDIOCRAFT_DORA_DIR': str(dora.folder)}
     return grid
 
 
-def until(condition, what, seconds=240):
+def until(condition, what, seconds=900):
     """Wait for something outside of this process."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -76,12 +75,12 @@ def states(cluster):
 
 
 def test_a_grid_of_four_concepts_is_scheduled_once_and_finishes(cluster, grid, tmp_path):
-    output = grid(SHORT, '-i', '0.03')
+    output = grid('-i', '0.03')
     assert output.count('Scheduled job') == 4
     assert set(states(cluster).values()) == {'COMPLETED'} and len(states(cluster)) == 4
     assert output.count(' done ') >= 4 and '*' in output.splitlines()[-2:][0] + output
 
-    assert 'Scheduled job' not in grid(SHORT, '--no_monitoring')
+    assert 'Scheduled job' not in grid('--no_monitoring')
 
     out = tmp_path / 'table'
     subprocess.run([sys.executable, '-m', 'audiocraft_ti', 'collect', 'ti.concepts', '--out', out], cwd=ROOT,
@@ -99,9 +98,9 @@ def test_a_grid_of_four_concepts_is_scheduled_once_and_finishes(cluster, grid, t
 
 def test_cancelled_or_without_its_nodes_daemon_a_run_goes_on(cluster, grid):
     """The four concepts in one job, which is cancelled, tried again, and loses the daemon that watches over it."""
-    pack = {'AUDIOCRAFT_TI_PACK': '4'}
+    pack = {'AUDIOCRAFT_TI_PACK': '4', 'AUDIOCRAFT_TI_OVERRIDES': LONG}
     before = set(grid.dora.xps)
-    assert grid(LONG, '--no_monitoring', **pack).count('Scheduled job') == 1
+    assert grid('--no_monitoring', **pack).count('Scheduled job') == 1
     xp, = set(grid.dora.xps) - before
     job = json.loads((xp / 'job.json').read_text())['job_id']
     until((xp / 'checkpoint.th').exists, 'no checkpoint')
@@ -111,8 +110,8 @@ def test_cancelled_or_without_its_nodes_daemon_a_run_goes_on(cluster, grid):
     done = len(state['history']), len(state['progress']['updates'])
     assert (0, 0) < done < (3, 0)
 
-    assert 'Scheduled job' not in grid(LONG, '--no_monitoring', **pack)
-    assert grid(LONG, '--no_monitoring', '--retry', **pack).count('Scheduled job') == 1
+    assert 'Scheduled job' not in grid('--no_monitoring', **pack)
+    assert grid('--no_monitoring', '--retry', **pack).count('Scheduled job') == 1
     job = json.loads((xp / 'job.json').read_text())['job_id']
     changed = (xp / 'checkpoint.th').stat().st_mtime
     until(lambda: (xp / 'checkpoint.th').stat().st_mtime > changed, 'it does not go on')
