@@ -7,7 +7,7 @@ AUDIO ?= outputs/recordings
 NAME ?= zither
 WORD ?= $(if $(filter outputs/recordings,$(AUDIO)),guitar)
 
-.PHONY: install demo base ablation amount tests lint constraints clean
+.PHONY: install demo base ablation amount cluster tests lint constraints clean
 install: $(INSTALLED)
 
 # uv, since only it can override audiocraft's pins. Where it is not at hand, pip brings it into the environment.
@@ -40,6 +40,10 @@ ablation: $(INSTALLED)
 amount: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN)/python -m audiocraft_ti.grids.local ti.amount
 	$(RUN)/python -m benchmarks.amount --out docs/TRAINING.md
+
+# A Slurm of this machine alone, to try grids on: docs/GRIDS.md. `cluster/one_node.sh stop` ends it.
+cluster:
+	cluster/one_node.sh start
 
 tests: $(INSTALLED) lint
 	$(RUN)/pytest

@@ -199,6 +199,18 @@ def _named(option: str, values: tp.Sequence[str]) -> tp.Dict[str, Path]:
     return paths
 
 
+@cli.command(epilog=EXAMPLE + 'collect ti.concepts --out table')
+@click.argument('grid')
+@click.option('--out', required=True, type=click.Path(file_okay=False, path_type=Path), metavar='DIR')
+def collect(grid: str, out: Path) -> None:
+    """Gather concept files, scores and samples of a grid's finished runs, with a page to look at them."""
+    from .grids.collect import collect
+    out.mkdir(parents=True, exist_ok=True)
+    for folder in collect(grid, out):
+        click.echo(folder)
+    click.echo(out / 'index.html')
+
+
 @cli.command(epilog=EXAMPLE + 'push amen.safetensors me/amen')
 @click.argument('path', type=click.Path(path_type=Path), metavar='FILE')
 @click.argument('repo')

@@ -3,15 +3,18 @@
 The names that audiocraft looks for in its own `audiocraft.train` are here too (`main`, `get_solver`,
 `get_solver_from_xp`, `get_solver_from_sig`), since upstream's solvers are pointed at this module.
 """
+import errno
 from functools import partial
 import logging
 import os
 from pathlib import Path
 import random
+import shutil
 import sys
 import typing as tp
 
 from dora import git_save, XP
+from dora.conf import SlurmConfig
 from dora.hydra import HydraMain
 from hydra.errors import HydraException, OverrideParseException
 import omegaconf
@@ -24,6 +27,7 @@ sys.modules.setdefault('audiocraft_ti.train', sys.modules[__name__])  # under `p
 environment.prepare(lean=True)
 
 logger = logging.getLogger(__name__)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 Override = tp.Union[dict, omegaconf.DictConfig]
 
 
@@ -36,6 +40,8 @@ def resolve_paths(cfg: omegaconf.DictConfig) -> None:
     for key, value in cfg.datasource.items():
         if isinstance(value, str):
             cfg.datasource[key] = _absolute(value)
+        elif isinstance(value, omegaconf.ListConfig):  # one for each of several concepts
+            cfg.datasource[key] = [_absolute(one) for one in value]
     for section, key in ((cfg.dataset, 'neutral_prompts'), (cfg.generate, 'editability_prompts')):
         if isinstance(section.get(key), str):
             section[key] = _absolute(section[key])
@@ -130,6 +136,18 @@ class Main(HydraMain):
         except (HydraException, OmegaConfBaseException, AssertionError) as error:
             sys.exit(f"error: {' '.join(str(error).partition('Config search path')[0].split())}")
 
+    def get_slurm_config(self) -> SlurmConfig:
+        """What a job asks for unless it says otherwise; Dora wants it first of all when it is to schedule."""
+        if shutil.which('sbatch') is None and _schedules(sys.argv[1:]):
+            sys.exit("error: there is no Slurm here (sbatch is not on the path): log in where jobs are submitted, look "
+                     "at the grid with --dry_run, or run it here with python -m audiocraft_ti.grids.local GRID.")
+        return super().get_slurm_config()
+
+
+def _schedules(argv: tp.Sequence[str]) -> bool:
+    """Whether a command of Dora's submits jobs."""
+    return any(action in argv for action in ('grid', 'launch')) and not {'--dry_run', '--cancel'} & set(argv)
+
 
 @partial(Main, config_name='config', config_path=os.path.relpath(environment.CONFIG, environment.PACKAGE),
          version_base='1.3')
@@ -139,6 +157,11 @@ def main(cfg: omegaconf.DictConfig) -> None:
     except UserError as error:
         logger.debug("Traceback", exc_info=True)
         sys.exit(f'error: {error}')
+    except OSError as error:
+        if error.errno not in _DISK_FULL:
+            raise
+        sys.exit(f"error: the disk of {main.dora.dir} or of {environment.CACHE} is full: make room and give the same "
+                 "command again, which goes on from the last checkpoint.")
 
 
 def _use_team_settings() -> None:
@@ -147,6 +170,7 @@ def _use_team_settings() -> None:
     from audiocraft.utils.cluster import get_slurm_parameters
     main.dora.dir = AudioCraftEnvironment.get_dora_dir()
     main._base_cfg.slurm = get_slurm_parameters(main._base_cfg.slurm)
+    main._base_cfg.slurm.partition = main._base_cfg.slurm.partition or AudioCraftEnvironment.get_slurm_partitions()
 
 
 _use_team_settings()

@@ -62,10 +62,13 @@ class Dora:
         return subprocess.Popen([DORA, *args], cwd=cwd or ROOT, env=environ, text=True, stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT)
 
-    def __call__(self, *args: str, status: int = 0, **kwargs: tp.Any) -> str:
+    def __call__(self, *args: str, status: int = 0, timeout: float = 300, **kwargs: tp.Any) -> str:
         """Output of a finished command, which must have left with the given exit status."""
         process = self.start(*args, **kwargs)
-        output, _ = process.communicate(timeout=300)
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        finally:
+            process.kill()
         assert process.returncode == status, output
         return output
 

@@ -63,6 +63,25 @@ def test_killed_and_resumed_equals_uninterrupted(dora, overrides, tmp_path):
     assert torch.equal(concepts[0].vectors, concepts[1].vectors)
 
 
+def test_two_workers_learn_what_one_does_with_the_same_batch(dora, overrides, tmp_path):
+    """To rounding: the mean of two halves' gradients is not summed as that of the whole."""
+    dora.run(*overrides)
+    two = type(dora)(tmp_path / 'two')
+    output = two('run', '-d', '--ddp_workers', '2', 'solver=musicgen/ti_tiny', *overrides)
+    assert 'Distributed init: 0/2' in output
+    (one,), (xp,) = dora.xps, two.xps
+    assert one.name == xp.name
+    vectors = [Concept.load(folder / 'concept.safetensors').vectors for folder in (one, xp)]
+    assert (vectors[0] - vectors[1]).abs().max() < 1e-3 * vectors[0].square().mean().sqrt()
+    for alone, shared in zip(dora.history(one), two.history(xp)):
+        assert shared['valid']['ce'] == pytest.approx(alone['valid']['ce'], abs=1e-4)
+        assert shared['train']['ce'] == pytest.approx(alone['train']['ce'], abs=1e-4)
+        assert shared['train']['orthogonality'] == pytest.approx(alone['train']['orthogonality'], rel=1e-3)
+    refused = two('run', '-d', '--ddp_workers', '2', 'solver=musicgen/ti_tiny', *overrides,
+                  'dataset.valid.num_samples=9', status=1)
+    assert 'error: dataset.valid.num_samples=9 cannot be divided among 2 workers' in refused
+
+
 def test_a_run_and_what_dora_offers_for_it(dora, overrides):
     output = dora.run(*overrides)
     xp, = dora.xps

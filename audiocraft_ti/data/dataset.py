@@ -60,8 +60,33 @@ class ConceptDataset(AudioDataset):
         draw = generator(self.shuffle_seed, epoch, index)
         which = int(torch.multinomial(self.positions, 1, generator=draw))
         start = int(torch.randint(int(self.positions[which]), (1,), generator=draw))
-        prompt = self.prompts[int(torch.randint(len(self.prompts), (1,), generator=draw))]
+        # by itself, so that it is the same whatever recordings there are
+        of_prompt = generator(self.shuffle_seed, epoch, index, 1)
+        prompt = self.prompts[int(torch.randint(len(self.prompts), (1,), generator=of_prompt))]
         clip = tp.cast(Clip, self.meta[which])
         info = describe(prompt, clip, clip.start + start / self.frame_rate, self.steps / self.frame_rate,
                         self.sample_rate, self.channels)
         return self.codes[which][:, start:start + self.steps].long(), info
+
+
+class PackedDataset(AudioDataset):
+    """Crops of several concepts side by side: an index has that of each concept, as the concept's own data set has it.
+
+    A batch holds all crops of the first concept, then all of the second, and so on.
+
+    Args:
+        datasets (list of ConceptDataset): One a concept, all of the same length and crop.
+    """
+    def __init__(self, datasets: tp.List[ConceptDataset]):
+        first = datasets[0]
+        super().__init__(first.meta, segment_duration=first.segment_duration, num_samples=first.num_samples,
+                         sample_rate=first.sample_rate, channels=first.channels)
+        self.datasets = datasets
+
+    def __getitem__(self, index: int) -> tp.Any:
+        for dataset in self.datasets:
+            dataset.current_epoch = self.current_epoch
+        return [dataset[index] for dataset in self.datasets]
+
+    def collater(self, samples: tp.Any) -> tp.Any:
+        return self.datasets[0].collater([crop for crops in zip(*samples) for crop in crops])

@@ -13,11 +13,15 @@ import torch
 from tqdm import tqdm
 
 from .. import train
+from ..errors import UserError
 
 
 def experiments(grid: str) -> tp.List[XP]:
     """The experiments of a grid, `ti.ablation` for one."""
-    explorer = importlib.import_module(f'..{grid}', __name__).explorer
+    try:
+        explorer = importlib.import_module(f'.{grid}', __package__).explorer
+    except (AttributeError, ModuleNotFoundError) as error:
+        raise UserError(f"there is no grid {grid}: 'dora grid' lists those there are.") from error
     herd = Herd()
     explorer(Launcher(Shepherd(train.main, log=lambda message: None), train.main.get_slurm_config(), herd))
     return [sheep.xp for sheep in herd.sheeps.values()]
@@ -51,4 +55,7 @@ def run(grid: str) -> None:
 
 
 if __name__ == '__main__':
-    run(sys.argv[1])
+    try:
+        run(sys.argv[1])
+    except UserError as error:
+        sys.exit(f'error: {error}')

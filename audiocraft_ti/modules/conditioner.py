@@ -84,6 +84,7 @@ class ConceptConditioner(TextConditioner):
         self.__dict__['t5'] = conditioner.t5.eval().requires_grad_(False)
         self.bank = ConceptBank(len(self.tokenizer), conditioner.dim)
         self.generator = torch.Generator()
+        self.row_generator: tp.Optional[tp.Callable[[int], torch.Generator]] = None  # where each row has its own
 
     @property
     def rows(self) -> torch.Tensor:
@@ -115,15 +116,16 @@ class ConceptConditioner(TextConditioner):
         """Ids of the tokens of a few words."""
         return self.tokenizer(text, add_special_tokens=False)['input_ids']
 
-    def expand(self, prompt: str) -> str:
-        """Write a prompt's placeholders out as tokens.
+    def expand(self, prompt: str, row: int = 0) -> str:
+        """Write a prompt's placeholders out as tokens, in a draw that may be of its row in the batch.
 
         Raises:
             UserError: If it has a placeholder that no loaded concept answers to, or asks for no possible share of it.
         """
-        return _PLACEHOLDER.sub(lambda match: self._draw(*match.groups()), prompt)
+        generator = self.row_generator(row) if self.row_generator else self.generator
+        return _PLACEHOLDER.sub(lambda match: self._draw(generator, *match.groups()), prompt)
 
-    def _draw(self, name: str, share: tp.Optional[str]) -> str:
+    def _draw(self, generator: torch.Generator, name: str, share: tp.Optional[str]) -> str:
         placeholder = f'<{name}>'
         if placeholder not in self.bank:
             loaded = ', '.join(self.bank.vectors) or 'none'
@@ -132,12 +134,12 @@ class ConceptConditioner(TextConditioner):
         usual = self.train_ratio if self.training else self.sample_ratio
         ratio = usual if share is None else check_share(share, f'<{name}:{share}> in a prompt')
         tokens = concept.tokens(name, len(self.bank.vectors[placeholder]))
-        drawn = torch.randperm(len(tokens), generator=self.generator)[:math.ceil(ratio * len(tokens))].tolist()
+        drawn = torch.randperm(len(tokens), generator=generator)[:math.ceil(ratio * len(tokens))].tolist()
         return ' '.join(tokens[i] for i in (drawn if self.shuffle else sorted(drawn)))
 
     def tokenize(self, x: tp.List[tp.Optional[str]]) -> tp.Dict[str, torch.Tensor]:
         """Token ids and mask, each of shape [B, T], padded to the longest prompt; no text is an empty mask."""
-        prompts = [self.expand(text or '') for text in x]
+        prompts = [self.expand(text or '', row) for row, text in enumerate(x)]
         inputs = self.tokenizer(prompts, return_tensors='pt', padding=True, truncation=True, max_length=self.max_length)
         self._warn_if_cut(prompts, inputs['input_ids'])
         inputs = inputs.to(self.device)

@@ -6,7 +6,7 @@ from .. import environment
 environment.prepare()
 from audiocraft.solvers import builders
 from audiocraft.solvers.base import StandardSolver
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -17,9 +17,12 @@ from ..optim.warmup_exponential_lr_scheduler import WarmupExponentialLRScheduler
 def get_solver(cfg: DictConfig) -> StandardSolver:
     """The solver that `cfg.solver` names: ours, else one of audiocraft's."""
     from .fine_tuning import FineTuningSolver
+    from .pack import PackSolver
     from .textual_inversion import TextualInversionSolver
     from ..tiny.solver import TinyMusicGenSolver
     use_local_t5(cfg, Path())
+    if cfg.solver == PackSolver.NAME and isinstance(cfg.concept.name, ListConfig):
+        return PackSolver(cfg)
     for solver in (TextualInversionSolver, FineTuningSolver, TinyMusicGenSolver):
         if cfg.solver == solver.NAME:
             return solver(cfg)

@@ -1,4 +1,5 @@
 """Configuration values that cannot work, found before anything is loaded."""
+import flashy
 from omegaconf import DictConfig, OmegaConf
 import torch
 
@@ -27,6 +28,9 @@ def check_config(cfg: DictConfig) -> DictConfig:
             raise UserError("datasource.folder is not set: add datasource.folder=... with your recordings' folder.")
     optional = ['optim.patience'] if cfg.optim.patience is not None else []
     _check_positive(cfg, *_POSITIVE, *optional)
+    if cfg.dataset.valid.num_samples % flashy.distrib.world_size():
+        raise UserError(f"dataset.valid.num_samples={cfg.dataset.valid.num_samples} cannot be divided among "
+                        f"{flashy.distrib.world_size()} workers: choose a multiple.")
     for kind, prompt in cfg.generate.prompts.items():
         load_prompts([prompt], f'generate.prompts.{kind}')
     load_edits(cfg.generate.editability_prompts)

@@ -6,6 +6,7 @@ import typing as tp
 
 from .. import environment
 environment.prepare()
+from audiocraft.data.audio_dataset import AudioDataset
 from audiocraft.data.audio_utils import normalize_audio
 from audiocraft.modules.conditioners import SegmentWithAttributes
 from audiocraft.solvers import builders
@@ -15,6 +16,7 @@ import flashy
 from flashy.logging import LogProgressBar
 from omegaconf import DictConfig, OmegaConf
 import torch
+from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from ..concept import placeholder
@@ -30,6 +32,23 @@ from .checks import check_config
 from .verdict import gap_closure, verdict
 
 GENERATE = 2  # which draws of random numbers the stage takes; a subclass has others
+
+
+def pad_alike(tokenized: tp.Mapping[str, tp.Any], device: tp.Union[str, torch.device]) -> None:
+    """Pad tokenized prompts to the longest that any worker has.
+
+    The language model attends to padding too, so it belongs to what a batch is: with it, workers do together what one
+    does with the whole batch.
+    """
+    if not flashy.distrib.is_distributed():
+        return
+    for inputs in tokenized.values():
+        if isinstance(inputs, tp.MutableMapping):  # a prompt, and no melody
+            length = inputs['input_ids'].shape[1]
+            longest = torch.tensor(length, device=device)
+            flashy.distrib.all_reduce(longest, torch.distributed.ReduceOp.MAX)
+            for key in inputs:
+                inputs[key] = F.pad(inputs[key], (0, int(longest) - length))
 
 
 class ConceptSolver(MusicGenSolver):
@@ -63,18 +82,21 @@ class ConceptSolver(MusicGenSolver):
             length = sum(clip.length for clip in clips)
             self.logger.info("%s: %d clips, %.1f s in all", split.capitalize(), len(clips), length)
             bar = LogProgressBar(self.logger, clips, name=f'Codec tokens | {split}', updates=5)
-            self.dataloaders[split] = self._loader(split, clips, [cache(clip) for clip in bar], prompts)
+            self.dataloaders[split] = self._loader(self._dataset(split, clips, [cache(clip) for clip in bar], prompts))
 
-    def _loader(self, split: str, clips: tp.List[manifest.Clip], codes: tp.List[torch.Tensor],
-                prompts: tp.List[str]) -> DataLoader:
-        """Batches of a split's crops. Their order is kept: each is random by itself, and follows from its index."""
+    def _dataset(self, split: str, clips: tp.List[manifest.Clip], codes: tp.List[torch.Tensor],
+                 prompts: tp.List[str]) -> ConceptDataset:
         cfg, codec = self.cfg.dataset, self.base.codec
         updates = self.cfg.optim.updates_per_epoch * flashy.distrib.world_size()
-        dataset = ConceptDataset(
+        return ConceptDataset(
             clips, codes, prompts, self.word,
             steps=round(cfg.segment_duration * codec.frame_rate), frame_rate=codec.frame_rate,
             num_samples=updates * cfg.batch_size if split == 'train' else cfg.valid.num_samples,
             seed=self.cfg.seed, shuffle=split == 'train', sample_rate=codec.sample_rate, channels=codec.channels)
+
+    def _loader(self, dataset: AudioDataset) -> DataLoader:
+        """Batches of crops. Their order is kept: each is random by itself, and follows from its index."""
+        cfg = self.cfg.dataset
         return get_loader(dataset, None, batch_size=cfg.batch_size, num_workers=cfg.num_workers, seed=self.cfg.seed,
                           collate_fn=dataset.collater)
 
@@ -99,6 +121,7 @@ class ConceptSolver(MusicGenSolver):
         codes = codes.to(self.device)
         attributes = self.model.att_dropout(self.model.cfg_dropout([info.to_condition_attributes() for info in infos]))
         tokenized = self.model.condition_provider.tokenize(attributes)
+        pad_alike(tokenized, self.device)
         with self.autocast:
             conditions = self.model.condition_provider(tokenized)
         return conditions, codes, torch.ones_like(codes, dtype=torch.bool)
@@ -131,7 +154,7 @@ class ConceptSolver(MusicGenSolver):
         return flashy.Formatter({'lr': '.2E', 'grad_norm': '.3E'}, exclude_keys=['ce_q*', 'ppl_q*'])
 
     def run_epoch(self) -> None:
-        if not self.history:
+        if not self.history and 'start' not in self._pending_metrics:
             with torch.no_grad():
                 self.run_stage('start', self.start)
         super().run_epoch()
@@ -164,12 +187,17 @@ class ConceptSolver(MusicGenSolver):
     def valid(self) -> dict:
         """Held-out loss with the concept, beside what it was at the start."""
         metrics = super().valid()
-        metrics.update((self.history[0] if self.history else self._pending_metrics)['start'])
+        metrics.update(self.start_losses)
         if 'ce_class_word' in metrics:
             closure = gap_closure(metrics['ce'], metrics['ce_no_text'], metrics['ce_class_word'])
             metrics.update({} if closure is None else {'gap_closure': closure})
         self.logger.info(verdict(self.word, metrics['ce'], metrics, self.cfg.concept.class_word))
         return metrics
+
+    @property
+    def start_losses(self) -> tp.Dict[str, float]:
+        """Held-out losses from before anything was learned."""
+        return (self.history[0] if self.history else self._pending_metrics)['start']
 
     @property
     def best_losses(self) -> tp.Dict[str, float]:
@@ -298,6 +326,12 @@ class ConceptSolver(MusicGenSolver):
     def run(self) -> None:
         """Train to the last epoch, and say what came of it."""
         super().run()
+        if flashy.distrib.is_rank_zero():  # a kill may have come between the last checkpoint and the history
+            self.xp.link.update_history(self.history)
+        self.report()
+
+    def report(self) -> None:
+        """Say what came of a run."""
         best = self.best_losses
         self.logger.info("Done after %d updates: held-out loss went from %.3f to %.3f at best",
                          len(self.history) * self.train_updates_per_epoch, best['ce_start'], best['ce'])

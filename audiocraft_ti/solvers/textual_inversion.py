@@ -1,12 +1,16 @@
 """Textual inversion: a few vectors are learned through a frozen MusicGen."""
+from functools import cached_property
+import io
 import json
 from pathlib import Path
+from pickle import UnpicklingError
 import typing as tp
 
 from .. import environment
 environment.prepare()
 from audiocraft.utils.utils import dict_from_config
 import flashy
+from flashy.utils import write_and_rename
 from omegaconf import DictConfig, OmegaConf
 import torch
 
@@ -22,7 +26,7 @@ from ..rng import generator
 from .checks import check_vectors
 from .concept import ConceptSolver, GENERATE
 
-_TRAIN, _VALID, _ROWS = (stage for stage in range(4) if stage != GENERATE)  # which draws of random numbers
+TRAIN, VALID, _ROWS = (stage for stage in range(4) if stage != GENERATE)  # which draws of random numbers
 
 
 class TextualInversionSolver(ConceptSolver):
@@ -33,6 +37,7 @@ class TextualInversionSolver(ConceptSolver):
     """
     NAME = CONCEPT_SOLVER
     model: ConceptLM  # type: ignore
+    _average: tp.Optional[tp.Dict[str, tp.Any]] = None  # of the vectors, as the checkpoint had it
 
     def __init__(self, cfg: DictConfig):
         check_vectors(cfg)
@@ -53,10 +58,16 @@ class TextualInversionSolver(ConceptSolver):
         if self.base.lm.fuser.fuse2cond['prepend']:
             self.logger.warning("This base model prepends its conditions to the audio tokens, which the paper found "
                                 "to leave a concept without effect (section 2): prefer one without melody or style.")
-        self.model.conditioner.add(cfg.name, self._initial_vectors())
+        self.add_concepts()
         self._log_sizes()
         self.register_training(self.model.parameters(), self._learning_rate())
         self.optimizer.register_step_post_hook(L1Decay(self.cfg.optim.l1_decay))
+        self.progress: tp.Dict[str, tp.Any] = {'updates': [], 'pending': {}}  # of the epoch, up to now
+        self.register_stateful('progress')
+
+    def add_concepts(self) -> None:
+        """Put what is learned into the model."""
+        self.model.conditioner.add(self.cfg.concept.name, self._initial_vectors())
 
     @property
     def _rows(self) -> torch.Tensor:
@@ -82,10 +93,12 @@ class TextualInversionSolver(ConceptSolver):
         modules = (self.base.lm, self.base.codec, self.model.conditioner.t5)
         everything = [parameter for module in modules for parameter in module.parameters()]
         trainable = [parameter for parameter in everything if parameter.requires_grad]
-        assert len(trainable) == 1 and trainable[0] is self.vectors
-        count, total = self.vectors.numel(), sum(parameter.numel() for parameter in everything)
+        concepts = self.model.bank.vectors
+        assert {id(parameter) for parameter in trainable} == {id(vectors) for vectors in concepts.values()}
+        count, total = (sum(parameter.numel() for parameter in part) for part in (trainable, everything))
         self.logger.info("%s: %d vectors of width %d, %d trainable weights, %.2g %% of the model's %.4g million",
-                         self.word, *self.vectors.shape, count, 100 * count / total, total / 1e6)
+                         ', '.join(concepts), len(self.model.bank), self.model.bank.dim, count, 100 * count / total,
+                         total / 1e6)
 
     def show(self) -> None:
         """Describe the frozen models and what is trained."""
@@ -95,10 +108,14 @@ class TextualInversionSolver(ConceptSolver):
 
     # State
 
+    @cached_property
+    def _configuration(self) -> str:
+        return OmegaConf.to_yaml(self.xp.cfg)
+
     def state_dict(self) -> tp.Dict[str, tp.Any]:
         """The solver's state in plain types, which `torch.load` reads without unpickling anything."""
         state = super().state_dict()
-        state['xp.cfg'] = OmegaConf.to_yaml(self.xp.cfg)
+        state['xp.cfg'] = self._configuration
         if self.ema is not None:
             averages = {name: dict(tensors) for name, tensors in self.ema.state.items()}
             state['ema'] = {'state': averages, 'count': self.ema.count}
@@ -112,10 +129,57 @@ class TextualInversionSolver(ConceptSolver):
             raise UserError(f"the run to continue from holds {theirs}, this one {ours}: "
                             "give the same concept.name and concept.num_vectors.")
         super().load_state_dict(state)
+        self._pending_metrics = dict(self.progress['pending'])
+        self._average = state.get('ema')
 
+    def load_checkpoints(self, *args: tp.Any, **kwargs: tp.Any) -> tp.Optional[dict]:
+        """As upstream, in one sentence where the state is none of ours."""
+        try:
+            return super().load_checkpoints(*args, **kwargs)
+        except (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError, UnpicklingError) as error:
+            raise UserError(f"{self.checkpoint_path()} cannot be continued, being of another version of audiocraft_ti "
+                            "or damaged: start the run anew with --clear, or go on with the version that wrote it."
+                            ) from error
+
+    @flashy.distrib.rank_zero_only
     def save_checkpoints(self) -> None:
-        super().save_checkpoints()
+        """Write the state at the end of an epoch, and the concept."""
+        self.progress.update(updates=[], pending={})
+        self._write_checkpoint(self.checkpoint_path())
+        every = self.cfg.checkpoint.save_every
+        if every and (self.epoch - 1) % every == 0:
+            self._write_checkpoint(self.epoch_checkpoint_path(self.epoch - 1))
         self.export_concept()
+
+    @flashy.distrib.rank_zero_only
+    def _write_checkpoint(self, path: Path) -> None:
+        """Write the state beside its place and rename it: at every moment there is a whole checkpoint.
+
+        Upstream's function would take a file for finished that a kill left in part.
+        """
+        data = io.BytesIO()
+        torch.save(self.state_dict(), data)
+        with write_and_rename(path) as file:
+            file.write(data.getbuffer())
+
+    def _replay(self, idx: int) -> tp.Optional[tp.Dict[str, float]]:
+        """Metrics of an update that was done before this process began; None for one that is still to be done.
+
+        Upstream counts the updates of an epoch from its start, and averages vectors and metrics with each.
+        """
+        if idx < len(self.progress['updates']):
+            return self.progress['updates'][idx]
+        if self._average is not None and self.ema is not None:
+            self.ema.load_state_dict(self._average)
+        self._average = None
+        return None
+
+    def _keep_progress(self, idx: int) -> None:
+        """Write the state every so many updates, before the one of index `idx`."""
+        every = self.cfg.checkpoint.save_every_updates
+        if every and idx and idx % every == 0:
+            self.progress['pending'] = dict(self._pending_metrics)
+            self._write_checkpoint(self.checkpoint_path())
 
     @flashy.distrib.rank_zero_only
     def export_concept(self) -> Path:
@@ -146,13 +210,19 @@ class TextualInversionSolver(ConceptSolver):
 
     def run_step(self, idx: int, batch: tp.Any, metrics: dict) -> dict:
         """One update, or one held-out batch; placeholders are drawn afresh, in a way that follows from the index."""
-        update = (self.epoch - 1) * self.train_updates_per_epoch + idx if self.is_training else idx
-        self.seed_draws(_TRAIN if self.is_training else _VALID, update)
         if self.is_training:
-            metrics['orthogonality'] = self._repel(update)
+            return self._replay(idx) or self._update(idx, batch, metrics)
+        self.seed_draws(VALID, idx)
+        return super().run_step(idx, batch, metrics)
+
+    def _update(self, idx: int, batch: tp.Any, metrics: dict) -> dict:
+        self._keep_progress(idx)
+        update = (self.epoch - 1) * self.train_updates_per_epoch + idx
+        self.seed_draws(TRAIN, update)
+        metrics['orthogonality'] = self._repel(update)
         metrics = super().run_step(idx, batch, metrics)
-        if self.is_training:
-            metrics['vector_norm'] = self.vectors.detach().norm(dim=-1).mean()
+        metrics['vector_norm'] = torch.cat([*self.model.bank.vectors.values()]).detach().norm(dim=-1).mean()
+        self.progress['updates'].append({key: float(value) for key, value in metrics.items()})
         return metrics
 
     def _repel(self, update: int) -> torch.Tensor:
@@ -165,9 +235,11 @@ class TextualInversionSolver(ConceptSolver):
         return term.detach()
 
     def seed_draws(self, stage: int, index: int) -> None:
-        self.model.conditioner.generator = generator(self.cfg.seed, stage, index, flashy.distrib.rank())
+        """Make each row's placeholders follow from its place in the batch of all workers, who take turns in it."""
+        rank, world_size = flashy.distrib.rank(), flashy.distrib.world_size()
+        self.model.conditioner.row_generator = lambda row: generator(
+            self.cfg.seed, stage, index, row * world_size + rank)
 
-    def run(self) -> None:
-        """Train to the last epoch, and say what came of it."""
-        super().run()
+    def report(self) -> None:
+        super().report()
         self.logger.info("Concept: %s", self.export_concept())

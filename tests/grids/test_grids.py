@@ -1,10 +1,16 @@
 import json
+import os
+import subprocess
+import time
 
 import pytest
+import treetable as tt
 
 from audiocraft_ti import train
-from audiocraft_ti.grids import local
+from audiocraft_ti.grids import _slurm, local
 from audiocraft_ti.grids.ti import ablation, learning_rate
+
+from ..conftest import Dora, ROOT
 
 
 @pytest.fixture
@@ -41,3 +47,123 @@ def test_what_is_done_is_not_run_again(workplace):
     assert not local.is_done(xp)
     xp.history.write_text(json.dumps([{'train': {}, 'valid': {}, 'generate': {}}]))
     assert local.is_done(xp)
+
+
+@pytest.fixture
+def root(workplace, monkeypatch):
+    """A root of four concepts, one of which has a class word."""
+    folder = workplace / 'root'
+    for name in ('amen', 'my oud', 'zither', 'bell'):
+        (folder / name).mkdir(parents=True)
+    (folder / 'amen' / 'class_word.txt').write_text('drum beat\n')
+    (folder / '.cache').mkdir()
+    (folder / 'notes.txt').touch()
+    monkeypatch.setenv('AUDIOCRAFT_TI_CONCEPTS', 'root')
+    monkeypatch.setenv('AUDIOCRAFT_TI_BASES', 'tiny')
+    return folder
+
+
+def test_every_sub_folder_is_a_concept(root):
+    xps = local.experiments('ti.concepts')
+    assert [[xp.cfg.concept.name, xp.cfg.datasource.folder, xp.cfg.concept.class_word] for xp in xps] == [
+        ['amen', 'root/amen', 'drum beat'], ['bell', 'root/bell', None], ['my-oud', 'root/my oud', None],
+        ['zither', 'root/zither', None]]
+    assert {xp.cfg.continue_from for xp in xps} == {'tiny'}
+
+
+def test_bases_seeds_packs_and_overrides_come_from_the_environment(root, monkeypatch):
+    monkeypatch.setenv('AUDIOCRAFT_TI_BASES', 'tiny,facebook/musicgen-small')
+    monkeypatch.setenv('AUDIOCRAFT_TI_SEEDS', '1,2')
+    monkeypatch.setenv('AUDIOCRAFT_TI_PACK', '3')
+    monkeypatch.setenv('AUDIOCRAFT_TI_OVERRIDES', "optim.epochs=2 'generate.prompts.editability=A song with a {}'"
+                       .replace('A song with a {}', '"A song with a {}"'))
+    xps = local.experiments('ti.concepts')
+    assert len(xps) == len({xp.sig for xp in xps}) == 2 * 2 * 2
+    assert {xp.cfg.optim.epochs for xp in xps} == {2} and {xp.cfg.seed for xp in xps} == {1, 2}
+    assert {xp.cfg.continue_from for xp in xps} == {'tiny', 'facebook/musicgen-small'}
+    assert {xp.cfg.generate.prompts.editability for xp in xps} == {'A song with a {}'}
+    assert xps[0].cfg.concept.name == ['amen', 'bell', 'my-oud'] and xps[1].cfg.concept.name == 'zither'
+    assert xps[0].cfg.concept.class_word == ['drum beat', None, None]
+
+
+def test_baselines_are_three_runs_a_concept(root):
+    xps = local.experiments('ti.baselines')
+    assert len({xp.sig for xp in xps}) == 3 * 4
+    assert [(xp.cfg.solver, xp.cfg.concept.get('num_vectors')) for xp in xps[:3]] == [
+        ('textual_inversion', 10), ('textual_inversion', 1), ('fine_tuning', None)]
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda root, env: env('AUDIOCRAFT_TI_CONCEPTS', 'gone'), 'AUDIOCRAFT_TI_CONCEPTS=gone is not a folder'),
+    (lambda root, env: env('AUDIOCRAFT_TI_CONCEPTS', 'root/bell'), 'root/bell has no sub-folders'),
+    (lambda root, env: (root / 'my-oud').mkdir(), 'root/my oud and root/my-oud would both be the concept <my-oud>|'
+     'root/my-oud and root/my oud would'),
+    (lambda root, env: (root / '???').mkdir(), r'root/\?\?\? cannot be written in a prompt'),
+    (lambda root, env: env('AUDIOCRAFT_TI_SEEDS', 'one'), 'AUDIOCRAFT_TI_SEEDS=one is not a number'),
+    (lambda root, env: env('AUDIOCRAFT_TI_PACK', '-1'), 'AUDIOCRAFT_TI_PACK=-1')])
+def test_what_cannot_be_a_grid_is_one_sentence(root, monkeypatch, change, message):
+    change(root, monkeypatch.setenv)
+    with pytest.raises(SystemExit, match=message):
+        local.experiments('ti.concepts')
+
+
+@pytest.mark.parametrize('base, job', [
+    ('tiny', {'gpus': 0, 'cpus_per_gpu': 1, 'mem_per_gpu': 3, 'time': 30}),
+    ('facebook/musicgen-small', {'mem_per_gpu': 12, 'time': 60}),
+    ('/models/musicgen-large/', {'mem_per_gpu': 24, 'time': 240}), ('somebody/else', {})])
+def test_a_job_asks_for_what_its_base_needs(base, job):
+    assert _slurm.job(base) == {'partition': 'debug', **job}
+
+
+def history(ce, words, duration):
+    return [{'train': {'duration': duration}, 'valid': {'ce': ce, 'duration': 0}},
+            {'train': {'duration': duration}, 'valid': {'ce': ce + 1}, 'evaluate': {'clap_editability': words},
+             'generate': {}}]
+
+
+def test_the_table_marks_the_best_of_each_column():
+    explorer = ablation.explorer
+    lines = [explorer.process_history(one) for one in (
+        history(3., .1, 60), history(2., .2, 600), [], history(2.5, .3, 30)[:1])]
+    table = tt.treetable(lines, tt.table(groups=explorer.get_grid_metrics()))
+    rows = [row.split() for row in table.splitlines()][-4:]
+    assert rows == [['done', '2', '2.0', '3.0000', '0.100'], ['done', '2', '20.0', '2.0000*', '0.200*'], ['new'],
+                    ['begun', '1', '0.5*', '2.5000']]
+    again = explorer.process_history(history(9., .1, 60))
+    explorer.get_grid_metrics()
+    assert f'{again["valid"]["ce"]:.1f}' == '9.0*'  # the best there is now
+
+
+def test_200_runs_are_listed_within_a_minute(dora, tmp_path):
+    for index in range(200):
+        (tmp_path / 'root' / f'sound{index}').mkdir(parents=True)
+    begin = time.time()
+    output = dora('grid', 'ti.concepts', '--dry_run', '--init', '--no_monitoring', AUDIOCRAFT_TI_BASES='tiny',
+                  AUDIOCRAFT_TI_CONCEPTS=str(tmp_path / 'root'))
+    assert time.time() - begin < 60
+    assert len(dora.xps) == 200 and 'sound199' in output
+
+
+def test_without_slurm_a_grid_says_so(dora, tmp_path):
+    for command in (('grid', 'ti.learning_rate'), ('launch', 'solver=musicgen/ti_tiny')):
+        output = dora(*command, status=1, PATH=str(tmp_path))
+        assert 'Traceback' not in output and 'error: there is no Slurm here (sbatch is not on the path)' in output
+
+
+def test_a_dirty_repository_is_not_scheduled(tmp_path):
+    """In a clone whose configuration was changed to `git_save`, which was not committed."""
+    clone = tmp_path / 'clone'
+    subprocess.run(['git', 'clone', '-q', '--depth=1', f'file://{ROOT}', clone], check=True)
+    config = clone / 'config' / 'config.yaml'
+    config.write_text(config.read_text().replace('git_save: false', 'git_save: true'))
+    programs = tmp_path / 'programs'
+    programs.mkdir()
+    for name in ('sbatch', 'srun', 'sacct'):
+        (programs / name).write_text('#!/bin/sh\n')
+        (programs / name).chmod(0o755)
+    (tmp_path / 'root' / 'amen').mkdir(parents=True)
+    dora = Dora(tmp_path / 'dora')
+    output = dora('-P', 'audiocraft_ti', 'grid', 'ti.concepts', '--no_monitoring', status=1, cwd=clone,
+                  PYTHONPATH=str(clone), AUDIOCRAFT_TI_CONCEPTS=str(tmp_path / 'root'),
+                  PATH=f'{programs}:{os.environ["PATH"]}')
+    assert 'Traceback' not in output and 'Repository is not clean!' in output and 'config/config.yaml' in output
