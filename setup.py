@@ -26,6 +26,7 @@ setup(
     install_requires=[
         'audiocraft==1.3.0',
         'click',
+        'diffusers>=0.30',
         'dora-search',
         'flashy',
         'gradio',
@@ -42,6 +43,6 @@ setup(
         'transformers',
         'xformers',
     ],
-    extras_require={'dev': ['build', 'diffusers', 'flake8', 'ipykernel', 'matplotlib', 'mypy', 'nbclient', 'pytest',
+    extras_require={'dev': ['build', 'flake8', 'ipykernel', 'matplotlib', 'mypy', 'nbclient', 'pytest',
                             'selenium', 'types-tqdm']},
 )

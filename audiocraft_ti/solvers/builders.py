@@ -16,11 +16,13 @@ from ..optim.warmup_exponential_lr_scheduler import WarmupExponentialLRScheduler
 
 def get_solver(cfg: DictConfig) -> StandardSolver:
     """The solver that `cfg.solver` names: ours, else one of audiocraft's."""
+    from .audioldm import AudioLDMTextualInversionSolver, DreamBoothSolver
     from .fine_tuning import FineTuningSolver
     from .textual_inversion import TextualInversionSolver
     from ..tiny.solver import TinyMusicGenSolver
     use_local_t5(cfg, Path())
-    for solver in (TextualInversionSolver, FineTuningSolver, TinyMusicGenSolver):
+    for solver in (TextualInversionSolver, FineTuningSolver, AudioLDMTextualInversionSolver, DreamBoothSolver,
+                   TinyMusicGenSolver):
         if cfg.solver == solver.NAME:
             return solver(cfg)
     return builders.get_solver(cfg)

@@ -25,7 +25,7 @@ def check_config(cfg: DictConfig) -> DictConfig:
         if cfg.execute_only not in ('generate', 'evaluate'):
             raise UserError("datasource.folder is not set: add datasource.folder=... with your recordings' folder.")
     optional = ['optim.patience'] if cfg.optim.patience is not None else []
-    _check_positive(cfg, *_POSITIVE, *optional)
+    check_positive(cfg, *_POSITIVE, *optional)
     for kind, prompt in cfg.generate.prompts.items():
         load_prompts([prompt], f'generate.prompts.{kind}')
     if str(cfg.device).startswith('cuda') and not torch.cuda.is_available():
@@ -42,7 +42,7 @@ def check_vectors(cfg: DictConfig) -> None:
         UserError: If a value does not fit, naming its key.
     """
     concept = cfg.concept
-    _check_positive(cfg, 'concept.num_vectors')
+    check_positive(cfg, 'concept.num_vectors')
     if not 0 < concept.sample_ratio <= 1:
         raise UserError(f"concept.sample_ratio={concept.sample_ratio} must be above 0 and at most 1.")
     if concept.init not in INITS:
@@ -51,7 +51,12 @@ def check_vectors(cfg: DictConfig) -> None:
         raise UserError("concept.init=token starts from a word: add concept.init_word=...")
 
 
-def _check_positive(cfg: DictConfig, *keys: str) -> None:
+def check_positive(cfg: DictConfig, *keys: str) -> None:
+    """Refuse what is not a number above zero.
+
+    Raises:
+        UserError: Naming its key.
+    """
     for key in keys:
         value = OmegaConf.select(cfg, key)
         if not isinstance(value, (int, float)) or not value > 0:

@@ -1,4 +1,5 @@
-"""Textual inversion: a few vectors are learned through a frozen MusicGen."""
+"""Textual inversion: a few vectors are learned through a frozen model, a MusicGen first of all."""
+from abc import abstractmethod
 import json
 from pathlib import Path
 import typing as tp
@@ -7,32 +8,31 @@ from .. import environment
 environment.prepare()
 from audiocraft.utils.utils import dict_from_config
 import flashy
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 import torch
 
 from .. import __version__
 from ..concept import Concept, placeholder
 from ..errors import UserError
 from ..models.concept_lm import ConceptLM
-from ..models.loaders import CONCEPT_SOLVER
 from ..modules.init import initial_vectors
 from ..modules.orthogonality import orthogonality
+from ..modules.placeholders import Placeholders
 from ..optim.l1_decay import L1Decay
 from ..rng import generator
 from .checks import check_vectors
-from .concept import ConceptSolver, GENERATE
+from .concept import ConceptSolver, ROWS
+from .musicgen import MusicGenConceptSolver
 
-_TRAIN, _VALID, _ROWS = (stage for stage in range(4) if stage != GENERATE)  # which draws of random numbers
 
-
-class TextualInversionSolver(ConceptSolver):
+class TextualInversion(ConceptSolver):
     """Learns a concept as new words of the text encoder (Thomé, Sturm, Pertoft and Jonason, 2024, section 2).
 
-    The base model is frozen; `self.model` shows the concept's vectors as its only parameters, so that upstream's
-    optimisation, averaging, best state and checkpoints hold those and nothing else.
+    The base model is frozen; `self.model` shows the concept's vectors as its only parameters, in `model.bank`, so that
+    upstream's optimisation, averaging, best state and checkpoints hold those and nothing else.
     """
-    NAME = CONCEPT_SOLVER
-    model: ConceptLM  # type: ignore
+    conditioner: Placeholders
+    model: tp.Any
 
     def __init__(self, cfg: DictConfig):
         check_vectors(cfg)
@@ -44,28 +44,26 @@ class TextualInversionSolver(ConceptSolver):
 
     # Model
 
-    def build_model(self) -> None:
-        """Put the concept's vectors into the frozen base, and nothing else into the optimizer."""
-        cfg = self.cfg.concept
-        self.compression_model = self.base.codec
-        self.model = ConceptLM(
-            self.base.lm, shuffle=cfg.shuffle, sample_ratio=cfg.sample_ratio, max_length=cfg.max_length)
-        if self.base.lm.fuser.fuse2cond['prepend']:
-            self.logger.warning("This base model prepends its conditions to the audio tokens, which the paper found "
-                                "to leave a concept without effect (section 2): prefer one without melody or style.")
-        self.model.conditioner.add(cfg.name, self._initial_vectors())
+    def learn_vectors(self) -> None:
+        """Put the concept's vectors into `self.conditioner`, and nothing else into the optimizer."""
+        self.conditioner.add(self.cfg.concept.name, self._initial_vectors())
         self._log_sizes()
         self.register_training(self.model.parameters(), self._learning_rate())
         self.optimizer.register_step_post_hook(L1Decay(self.cfg.optim.l1_decay))
 
     @property
+    @abstractmethod
+    def frozen(self) -> tp.List[torch.nn.Module]:
+        """All models of the base."""
+
+    @property
     def _rows(self) -> torch.Tensor:
-        return self.model.conditioner.rows
+        return self.conditioner.rows
 
     def _initial_vectors(self) -> torch.Tensor:
         cfg, rows = self.cfg.concept, self._rows
         if cfg.init == 'token':
-            rows = rows[self.model.conditioner.word_ids(cfg.init_word or cfg.class_word)]
+            rows = rows[self.conditioner.word_ids(cfg.init_word or cfg.class_word)]
         return initial_vectors(cfg.init, rows, cfg.num_vectors, self.cfg.seed)
 
     @property
@@ -79,8 +77,7 @@ class TextualInversionSolver(ConceptSolver):
         return self.cfg.optim.lr * scale
 
     def _log_sizes(self) -> None:
-        modules = (self.base.lm, self.base.codec, self.model.conditioner.t5)
-        everything = [parameter for module in modules for parameter in module.parameters()]
+        everything = {id(one): one for module in (*self.frozen, self.model) for one in module.parameters()}.values()
         trainable = [parameter for parameter in everything if parameter.requires_grad]
         assert len(trainable) == 1 and trainable[0] is self.vectors
         count, total = self.vectors.numel(), sum(parameter.numel() for parameter in everything)
@@ -88,21 +85,13 @@ class TextualInversionSolver(ConceptSolver):
                          self.word, *self.vectors.shape, count, 100 * count / total, total / 1e6)
 
     def show(self) -> None:
-        """Describe the frozen models and what is trained."""
+        """Describe what is trained, and the frozen models."""
         super().show()
-        self.logger.info("Base language model, frozen:")
-        self.log_model_summary(self.base.lm)
+        self.logger.info("The base, frozen:")
+        for module in self.frozen:
+            self.log_model_summary(module)
 
     # State
-
-    def state_dict(self) -> tp.Dict[str, tp.Any]:
-        """The solver's state in plain types, which `torch.load` reads without unpickling anything."""
-        state = super().state_dict()
-        state['xp.cfg'] = OmegaConf.to_yaml(self.xp.cfg)
-        if self.ema is not None:
-            averages = {name: dict(tensors) for name, tensors in self.ema.state.items()}
-            state['ema'] = {'state': averages, 'count': self.ema.count}
-        return state
 
     def load_state_dict(self, state: tp.Dict[str, tp.Any]) -> None:
         best = state.get('best_state', {}).get('model', self.model.state_dict())
@@ -125,13 +114,13 @@ class TextualInversionSolver(ConceptSolver):
 
     def _metadata(self) -> tp.Dict[str, str]:
         cfg = self.cfg.concept
-        text_encoder = self.model.conditioner.name
+        text_encoder = self.conditioner.name
         metadata = {
             'base_model': self.base.name,
             'base_fingerprint': self.base.fingerprint,
             'text_encoder': Path(text_encoder).name if Path(text_encoder).is_dir() else text_encoder,
             'vocabulary_size': str(self.model.bank.first_id),
-            'embedding_hash': self.model.conditioner.embedding_hash,
+            'embedding_hash': self.conditioner.embedding_hash,
             'class_word': cfg.class_word,
             'origin': cfg.origin,
             'licence': cfg.licence,
@@ -145,11 +134,9 @@ class TextualInversionSolver(ConceptSolver):
     # Stages
 
     def run_step(self, idx: int, batch: tp.Any, metrics: dict) -> dict:
-        """One update, or one held-out batch; placeholders are drawn afresh, in a way that follows from the index."""
-        update = (self.epoch - 1) * self.train_updates_per_epoch + idx if self.is_training else idx
-        self.seed_draws(_TRAIN if self.is_training else _VALID, update)
+        """One update, or one held-out batch."""
         if self.is_training:
-            metrics['orthogonality'] = self._repel(update)
+            metrics['orthogonality'] = self._repel((self.epoch - 1) * self.train_updates_per_epoch + idx)
         metrics = super().run_step(idx, batch, metrics)
         if self.is_training:
             metrics['vector_norm'] = self.vectors.detach().norm(dim=-1).mean()
@@ -158,16 +145,34 @@ class TextualInversionSolver(ConceptSolver):
     def _repel(self, update: int) -> torch.Tensor:
         """Add the gradient of the orthogonality term to the vectors', which the loss's will follow (P17)."""
         cfg = self.cfg.concept.orthogonality
-        drawn = torch.randint(len(self._rows), (cfg.num_samples,), generator=generator(self.cfg.seed, _ROWS, update))
+        drawn = torch.randint(len(self._rows), (cfg.num_samples,), generator=generator(self.cfg.seed, ROWS, update))
         term = orthogonality(self.vectors, self._rows[drawn.to(self._rows.device)])
-        loss = cfg.weight * term
-        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+        self.backward(cfg.weight * term)
         return term.detach()
-
-    def seed_draws(self, stage: int, index: int) -> None:
-        self.model.conditioner.generator = generator(self.cfg.seed, stage, index, flashy.distrib.rank())
 
     def run(self) -> None:
         """Train to the last epoch, and say what came of it."""
         super().run()
         self.logger.info("Concept: %s", self.export_concept())
+
+
+class TextualInversionSolver(TextualInversion, MusicGenConceptSolver):
+    """Textual inversion on MusicGen."""
+    NAME = 'textual_inversion'
+    model: ConceptLM
+
+    def build_model(self) -> None:
+        """Let the frozen base read the concept's vectors."""
+        cfg = self.cfg.concept
+        self.compression_model = self.base.codec
+        self.model = ConceptLM(
+            self.base.lm, shuffle=cfg.shuffle, sample_ratio=cfg.sample_ratio, max_length=cfg.max_length)
+        self.conditioner = self.model.conditioner
+        if self.base.lm.fuser.fuse2cond['prepend']:
+            self.logger.warning("This base model prepends its conditions to the audio tokens, which the paper found "
+                                "to leave a concept without effect (section 2): prefer one without melody or style.")
+        self.learn_vectors()
+
+    @property
+    def frozen(self) -> tp.List[torch.nn.Module]:
+        return [self.base.lm, self.base.codec, self.model.conditioner.t5]
