@@ -1,14 +1,18 @@
 """What a latent diffusion model learns from: its autoencoder's latents of stretches of recordings."""
 from dataclasses import replace
 import math
+from pathlib import Path
 import typing as tp
+from zlib import crc32
 
 import torch
 from torch import nn
 
+from . import augment
 from .manifest import Clip
 from .mel import LogMel
 from .tokens import TokenCache
+from ..rng import generator
 
 WINDOWS = 4  # begin within the length of one
 MILLISECONDS = 1000
@@ -52,12 +56,17 @@ class LatentCodec(nn.Module):
         return self.sample_rate / self.mel.hop / 2 ** (len(self.vae.config.block_out_channels) - 1)
 
     @torch.no_grad()
-    def moments(self, wav: torch.Tensor) -> torch.Tensor:
+    def moments(self, wav: torch.Tensor, change: tp.Callable[[torch.Tensor], torch.Tensor] = lambda mel: mel
+                ) -> torch.Tensor:
         """Mean and log-variance of the latents of audio [1, T], [2C, F, T'], time last.
 
         The log-variances are the second half of the channels, as in `DiagonalGaussianDistribution`.
+
+        Args:
+            wav (torch.Tensor): Audio of shape [1, T].
+            change (callable): What is done to its spectrogram [1, 1, frames, bins].
         """
-        mel = self.mel(wav).to(self.vae.dtype)
+        mel = change(self.mel(wav)).to(self.vae.dtype)
         return self.vae.encode(mel).latent_dist.parameters[0].transpose(1, 2).float()
 
     def draw(self, moments: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -74,3 +83,25 @@ class LatentCache(TokenCache):
 
     def encode(self, wav: torch.Tensor) -> torch.Tensor:
         return self.codec.moments(wav.to(self.device)).cpu().contiguous()
+
+
+class AugmentedCache(LatentCache):
+    """The same for another version of each clip.
+
+    Args:
+        version (int): Which one; the draws follow from it and from the audio.
+        **kwargs: As for the other caches.
+    """
+    def __init__(self, version: int, **kwargs: tp.Any):
+        super().__init__(**kwargs)
+        self.version = version
+
+    def path(self, clip: Clip) -> Path:
+        path = super().path(clip)
+        return path.with_name(f'{path.stem}-augmented-{self.version}{path.suffix}')
+
+    def encode(self, wav: torch.Tensor) -> torch.Tensor:
+        draws = generator(self.version, crc32(wav.numpy().tobytes()))
+        disturbed = augment.disturb(wav, self.codec.sample_rate, draws)
+        moments = self.codec.moments(disturbed.to(self.device), lambda mel: augment.leave_out(mel, draws))
+        return moments.cpu().contiguous()

@@ -123,13 +123,15 @@ def _check_folder(name: str, folder: Path) -> None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"continue_from={name} is a folder without a {INDEX} of diffusers: an AudioLDM is needed, as "
                         "its pipeline's save_pretrained writes it.") from error
+    _check_kind(name, kind)
+
+
+def _check_kind(name: str, kind: str) -> None:
     if kind != PIPELINE:
-        raise UserError(f"continue_from={name} is a {kind}: this solver needs an {PIPELINE}.")
+        raise UserError(f"continue_from={name} holds a pipeline of class {kind}: this solver needs {PIPELINE}.")
 
 
 def _load(pipeline_class: tp.Any, where: str, dtype: torch.dtype) -> tp.Any:
     if not Path(where).is_dir():
-        kind = pipeline_class.load_config(where)['_class_name']
-        if kind != PIPELINE:
-            raise UserError(f"continue_from={where} is a {kind}: this solver needs an {PIPELINE}.")
+        _check_kind(where, pipeline_class.load_config(where)['_class_name'])
     return pipeline_class.from_pretrained(where, torch_dtype=dtype)

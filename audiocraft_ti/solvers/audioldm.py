@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from safetensors.torch import load_file, save
 import torch
 
-from ..data.latents import LatentCache, windows
+from ..data.latents import AugmentedCache, LatentCache, windows
 from ..data.manifest import Clip
 from ..errors import UserError
 from ..hashes import bytes_hash
@@ -51,10 +51,12 @@ class AudioLDMSolver(ConceptSolver):
     # Data
 
     def encode(self, split: str, clips: tp.List[Clip]) -> tp.Tuple[tp.List[Clip], tp.List[torch.Tensor], int]:
-        cache = LatentCache(self.cache_path, self.base.codec, self.device)
+        where: tp.Dict[str, tp.Any] = {'folder': self.cache_path, 'codec': self.base.codec, 'device': self.device}
+        versions = self.cfg.dataset.augment if split == 'train' else 0
+        caches = [LatentCache(**where), *(AugmentedCache(version, **where) for version in range(versions))]
         stretches = [one for clip in clips for one in windows(clip, self.cfg.dataset.segment_duration)]
-        moments = self.encode_all(split, stretches, cache)
-        return stretches, moments, moments[0].shape[-1]
+        moments = [one for cache in caches for one in self.encode_all(split, stretches, cache)]
+        return stretches * len(caches), moments, moments[0].shape[-1]
 
     # Stages
 
@@ -177,12 +179,13 @@ class DreamBoothSolver(AudioLDMSolver):
 
     def _get_prior(self) -> torch.Tensor:
         """Moments [N, 2C, F, T'] of what the untouched base makes of the class word, from the cache or put there."""
-        what = [self.base.fingerprint, self.class_prompt, self.cfg.seed, self.cfg.concept.prior.num_samples,
-                self.cfg.dataset.segment_duration, dict_from_config(self.cfg.generate.diffusion)]
+        count = self.cfg.concept.prior.num_samples
+        what = [self.base.fingerprint, self.class_prompt, count, self.cfg.seed, self.cfg.dataset.segment_duration,
+                dict_from_config(self.cfg.generate.diffusion)]
         path = self.cache_path / f'prior-{bytes_hash(json.dumps(what).encode())[:16]}.safetensors'
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            moments = torch.stack(self.encode_all('prior', range(what[3]), self._make_prior))
+            moments = torch.stack(self.encode_all('prior', range(count), self._make_prior))
             with write_and_rename(path, pid=True) as file:
                 file.write(save({'moments': moments}))
         return load_file(path)['moments']

@@ -179,7 +179,7 @@ def test_what_cannot_work_is_refused_in_a_sentence(make, overrides, sentence):
 def test_another_pipeline_is_refused_by_its_name(make, tmp_path):
     index = json.loads((Path(tiny.AUDIOLDM) / 'model_index.json').read_text())
     (tmp_path / 'model_index.json').write_text(json.dumps({**index, '_class_name': 'AudioLDM2Pipeline'}))
-    with pytest.raises(UserError, match='is a AudioLDM2Pipeline: this solver needs an AudioLDMPipeline'):
+    with pytest.raises(UserError, match='holds a pipeline of class AudioLDM2Pipeline: this solver needs AudioLDMPipeline'):
         make(*TI, f'continue_from={tmp_path}')
 
 
