@@ -98,6 +98,9 @@ def load_audioldm(name: str, device: str = 'cpu', dtype: str = 'float32') -> Aud
     where = name[len(PRETRAINED):] if name.startswith(PRETRAINED) else name
     folder = tiny.AUDIOLDM if where == TINY else Path(where).expanduser()
     pipeline_class = _pipeline_class()
+    if where == TINY and not folder.is_dir():
+        raise UserError("continue_from=tiny: the tiny AudioLDM does not come with the package yet; make it with "
+                        "'python -m audiocraft_ti.tiny.audioldm', which takes a quarter of an hour.")
     if folder.is_dir():
         where = str(folder)
         _check_folder(name, folder)

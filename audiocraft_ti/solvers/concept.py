@@ -35,6 +35,7 @@ class ConceptSolver(StandardSolver):
     """Learns a concept from recordings, and says whether it does; subclasses say what is trained in which model."""
     LOSS: str  # what is minimised, by its name among the metrics
     base: tp.Any
+    scaler: tp.Any
     conditioner: tp.Any = None  # draws vectors of concepts, where there is one
 
     def __init__(self, cfg: DictConfig):

@@ -28,12 +28,13 @@ class MusicGenConceptSolver(ConceptSolver, MusicGenSolver):
 
     def encode(self, split: str, clips: tp.List[Clip]) -> tp.Tuple[tp.List[Clip], tp.List[torch.Tensor], int]:
         codec = self.base.codec
-        cache = TokenCache(self.cache_path, codec, self.device)
-        return clips, self.encode_all(split, clips, cache), round(self.cfg.dataset.segment_duration * codec.frame_rate)
+        codes = self.encode_all(split, clips, TokenCache(self.cache_path, codec, self.device))
+        steps = round(self.cfg.dataset.segment_duration * codec.frame_rate)
+        return clips, [one.long() for one in codes], steps
 
     def _prepare_tokens_and_attributes(self, batch: tp.Any, check_synchronization_points: bool = False):
         codes, infos = batch  # [B, K, T]
-        codes = codes.to(self.device, torch.long)
+        codes = codes.to(self.device)
         attributes = self.model.att_dropout(self.model.cfg_dropout([info.to_condition_attributes() for info in infos]))
         tokenized = self.model.condition_provider.tokenize(attributes)
         with self.autocast:

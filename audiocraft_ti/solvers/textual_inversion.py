@@ -86,7 +86,7 @@ class TextualInversion(ConceptSolver):
 
     def show(self) -> None:
         """Describe what is trained, and the frozen models."""
-        super().show()
+        super().show()  # type: ignore
         self.logger.info("The base, frozen:")
         for module in self.frozen:
             self.log_model_summary(module)
@@ -137,7 +137,7 @@ class TextualInversion(ConceptSolver):
         """One update, or one held-out batch."""
         if self.is_training:
             metrics['orthogonality'] = self._repel((self.epoch - 1) * self.train_updates_per_epoch + idx)
-        metrics = super().run_step(idx, batch, metrics)
+        metrics = super().run_step(idx, batch, metrics)  # type: ignore
         if self.is_training:
             metrics['vector_norm'] = self.vectors.detach().norm(dim=-1).mean()
         return metrics
@@ -159,7 +159,7 @@ class TextualInversion(ConceptSolver):
 class TextualInversionSolver(TextualInversion, MusicGenConceptSolver):
     """Textual inversion on MusicGen."""
     NAME = 'textual_inversion'
-    model: ConceptLM
+    model: ConceptLM  # type: ignore
 
     def build_model(self) -> None:
         """Let the frozen base read the concept's vectors."""

@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from audiocraft_ti import tiny
 from audiocraft_ti.models.audioldm import load_audioldm
 from audiocraft_ti.modules.clap import ClapConditioner
 
@@ -9,8 +8,8 @@ PROMPTS = ['A disco song with a guitar', 'A recording', '']
 
 
 @pytest.fixture
-def pipeline():
-    return load_audioldm(str(tiny.AUDIOLDM)).pipeline
+def pipeline(audioldm_base):
+    return load_audioldm('tiny').pipeline
 
 
 @pytest.fixture

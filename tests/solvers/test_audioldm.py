@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
@@ -20,7 +19,7 @@ DREAMBOOTH = ('solver=audioldm/dreambooth_tiny', 'concept.class_word=guitar', 'c
 
 
 @pytest.fixture
-def make(make_solver, recordings, tmp_path):
+def make(make_solver, audioldm_base, recordings, tmp_path):
     def make(*overrides: str):
         return make_solver(f'datasource.folder={recordings}', f'tokens.cache_path={tmp_path}/cache', *overrides)
     return make
@@ -168,18 +167,28 @@ def test_a_run_can_be_continued_by_its_signature(make):
     ((*TI, 'dataset.segment_duration=10'), 'shorter than a crop of 10 s'),
     ((*DREAMBOOTH, 'concept.class_word=null'), 'concept.class_word is not set'),
     ((*TI, 'optim.accumulate=0'), 'optim.accumulate=0 must be a number above zero'),
-    (('solver=musicgen/ti_tiny', f'continue_from={tiny.AUDIOLDM}'), 'is a folder without state_dict.bin'),
-], ids=['folder', 'name', 'short', 'class word', 'accumulate', 'musicgen'])
+], ids=['folder', 'name', 'short', 'class word', 'accumulate'])
 def test_what_cannot_work_is_refused_in_a_sentence(make, overrides, sentence):
     with pytest.raises(UserError, match=sentence) as error:
         make(*overrides)
     assert '\n' not in str(error.value) and str(error.value).endswith('.')
 
 
-def test_another_pipeline_is_refused_by_its_name(make, tmp_path):
-    index = json.loads((Path(tiny.AUDIOLDM) / 'model_index.json').read_text())
+def test_an_audioldm_is_no_base_for_musicgen(make, audioldm_base):
+    with pytest.raises(UserError, match='is a folder without state_dict.bin'):
+        make('solver=musicgen/ti_tiny', f'continue_from={audioldm_base}')
+
+
+def test_a_tiny_audioldm_that_is_not_there_is_told_how_to_be_made(make, monkeypatch, tmp_path):
+    monkeypatch.setattr(tiny, 'AUDIOLDM', tmp_path / 'none')
+    with pytest.raises(UserError, match='python -m audiocraft_ti.tiny.audioldm'):
+        make(*TI)
+
+
+def test_another_pipeline_is_refused_by_its_name(make, audioldm_base, tmp_path):
+    index = json.loads((audioldm_base / 'model_index.json').read_text())
     (tmp_path / 'model_index.json').write_text(json.dumps({**index, '_class_name': 'AudioLDM2Pipeline'}))
-    with pytest.raises(UserError, match='holds a pipeline of class AudioLDM2Pipeline: this solver needs AudioLDMPipeline'):
+    with pytest.raises(UserError, match='holds a pipeline of class AudioLDM2Pipeline: this solver needs'):
         make(*TI, f'continue_from={tmp_path}')
 
 
