@@ -30,6 +30,12 @@ def base_hash(base, *without: str) -> str:
                          for key, value in module.state_dict().items()})
 
 
+def test_the_held_out_loss_falls(make):
+    solver = make(*TI, 'optim.updates_per_epoch=10', 'optim.lr=1')
+    solver.run()
+    assert solver.best_losses['mse'] < solver.best_losses['mse_start']
+
+
 def batch(solver, split='train', stage=None):
     solver._current_stage = stage or split
     return next(iter(solver.dataloaders[split]))
@@ -112,7 +118,8 @@ def test_dreambooth_trains_the_whole_unet_and_nothing_else(make):
     assert all((parameter != before[name]).any() for name, parameter in unet.named_parameters())
     lines = [json.loads(line) for line in (solver.folder / 'samples/2/samples.jsonl').read_text().splitlines()]
     assert [line['prompt'] for line in lines] == ['A recording of a sks guitar', 'A disco song with a sks guitar']
-    assert 'mse_prior' in solver.history[-1]['train']
+    first, last = solver.history[0], solver.history[-1]
+    assert 'mse_prior' in last['train'] and last['valid']['mse'] < first['valid']['mse_start']
 
     base = load_audioldm('tiny')
     assert add_difference(base, solver.folder / 'difference.safetensors') == 'sks guitar'
