@@ -27,6 +27,7 @@ setup(
     install_requires=[
         'audiocraft==1.3.0',
         'click',
+        'diffusers>=0.30',
         'dora-search',
         'fastapi',
         'flashy',
@@ -59,7 +60,7 @@ setup(
         'aesthetics': ['audiobox_aesthetics'],
         'laion': ['laion_clap'],
         'postgresql': ['psycopg[binary]'],  # for studies with many raters
-        'dev': ['audiobox_aesthetics', 'build', 'diffusers', 'flake8', 'httpx', 'ipykernel', 'mypy', 'nbclient',
-                'psycopg[binary]', 'pytest', 'schemathesis', 'selenium', 'types-tqdm'],
+        'dev': ['audiobox_aesthetics', 'build', 'flake8', 'httpx', 'ipykernel', 'mypy', 'nbclient', 'psycopg[binary]',
+                'pytest', 'schemathesis', 'selenium', 'types-tqdm'],
     },
 )

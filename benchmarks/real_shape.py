@@ -100,7 +100,7 @@ def time_updates(solver) -> list:
     times = []
     for idx, batch in enumerate(solver.dataloaders['train']):
         begin = time.monotonic()
-        solver.run_step(idx, batch, {})['ce'].item()
+        solver.run_step(idx, batch, {})[solver.LOSS].item()
         times.append(time.monotonic() - begin)
     return times[1:]
 

@@ -42,9 +42,9 @@ def _curve(progress: Progress, class_word: str) -> pd.DataFrame:
     rows += [((index + 1) * progress.updates / len(progress.losses), loss, 'with the concept')
              for index, loss in enumerate(progress.losses)]
     for key, name in list(REFERENCES.items())[1:]:
-        if key in progress.references:
-            which = name.format(class_word)
-            rows += [(update, progress.references[key], which) for update in (0, progress.updates)]
+        loss = progress.references.get(f'ce_{key}')
+        if loss is not None:
+            rows += [(update, loss, name.format(class_word)) for update in (0, progress.updates)]
     return pd.DataFrame(rows, columns=['updates', 'loss', 'which'])
 
 

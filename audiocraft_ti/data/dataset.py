@@ -30,7 +30,7 @@ class ConceptDataset(AudioDataset):
 
     Args:
         clips (list of Clip): Clips, none shorter than a crop.
-        codes (list of torch.Tensor): Their tokens, each [K, T_s].
+        codes (list of torch.Tensor): Their tokens, each [K, T_s], or whatever else has its steps last.
         prompts (list of str): Prompts with `{}` in the concept's place.
         placeholder (str): What stands in that place, `<name>`.
         steps (int): Length of a crop in token steps.
@@ -66,7 +66,7 @@ class ConceptDataset(AudioDataset):
         clip = tp.cast(Clip, self.meta[which])
         info = describe(prompt, clip, clip.start + start / self.frame_rate, self.steps / self.frame_rate,
                         self.sample_rate, self.channels)
-        return self.codes[which][:, start:start + self.steps].long(), info
+        return self.codes[which][..., start:start + self.steps], info
 
 
 class PackedDataset(AudioDataset):

@@ -62,6 +62,10 @@ class TokenCache:
         self.device = device
         self.folder = Path(folder) / tensors_hash(codec.state_dict())[:16]
 
+    def encode(self, wav: torch.Tensor) -> torch.Tensor:
+        """Tokens of shape [K, T_s] of audio of shape [C, T]."""
+        return encode(self.codec, wav, self.device)
+
     def path(self, clip: Clip) -> Path:
         """Where the tokens of a clip are kept.
 
@@ -81,7 +85,7 @@ class TokenCache:
         if not path.exists():
             rate = self.codec.sample_rate
             wav = audio.read_as(clip.path, rate, self.codec.channels)
-            codes = encode(self.codec, wav[:, round(clip.start * rate):round(clip.duration * rate)], self.device)
+            codes = self.encode(wav[:, round(clip.start * rate):round(clip.duration * rate)])
             path.parent.mkdir(parents=True, exist_ok=True)
             with write_and_rename(path, pid=True) as file:
                 file.write(save({'codes': codes}))

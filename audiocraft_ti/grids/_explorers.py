@@ -7,14 +7,22 @@ import treetable as tt
 
 from ..errors import UserError
 
-BEST: tp.Dict[str, tp.Callable] = {'ce': min, 'gap_closure': max, 'clap_reconstruction_held_out': max,
-                                   'clap_editability': max, 'minutes': min}
+LOSSES = ('ce', 'mse')  # of a language model, and of a diffusion model
+BEST: tp.Dict[str, tp.Callable] = {
+    'ce': min, 'mse': min, 'gap_closure': max, 'clap_reconstruction_held_out': max, 'clap_editability': max,
+    'minutes': min}
 
 
 class Best(float):
     """A number that is the best of its column, and marked."""
     def __format__(self, spec: str) -> str:
         return super().__format__(spec) + '*'
+
+
+def best_losses(history: tp.List[dict]) -> tp.Dict[str, float]:
+    """Held-out losses of the best epoch."""
+    loss = next(name for name in LOSSES if name in history[-1]['valid'])
+    return min((epoch['valid'] for epoch in history), key=lambda losses: losses[loss])
 
 
 class ConceptExplorer(Explorer):
@@ -38,8 +46,9 @@ class ConceptExplorer(Explorer):
         self._shown = []
         return [
             tt.group('run', [tt.leaf('status'), tt.leaf('epoch'), tt.leaf('minutes', '.1f')], align='>'),
-            tt.group('valid', [tt.leaf('ce', '.4f'), tt.leaf('ce_no_text', '.4f'), tt.leaf('ce_class_word', '.4f'),
-                               tt.leaf('gap_closure', '.2f')], align='>'),
+            tt.group('valid', [
+                *(tt.leaf(loss + what, '.4f') for loss in LOSSES for what in ('', '_no_text', '_class_word')),
+                tt.leaf('gap_closure', '.2f')], align='>'),
             tt.group('evaluate', [tt.leaf('clap_reconstruction_held_out', '.3f'), tt.leaf('clap_editability', '.3f'),
                                   tt.leaf('clap_copy_margin', '.3f'), tt.leaf('clap_kernel_distance', '.2f')],
                      align='>')]
@@ -51,7 +60,7 @@ class ConceptExplorer(Explorer):
         last = history[-1]
         shown = {'run': {'status': 'done' if 'generate' in last else 'begun', 'epoch': len(history),
                          'minutes': seconds / 60},
-                 'valid': dict(min((epoch['valid'] for epoch in history), key=lambda losses: losses['ce'])),
+                 'valid': dict(best_losses(history)),
                  'evaluate': dict(last.get('evaluate', {}))}
         self._shown.append(shown)
         return shown

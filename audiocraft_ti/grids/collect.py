@@ -11,6 +11,7 @@ from omegaconf import ListConfig
 
 from ..errors import UserError
 from . import local
+from ._explorers import best_losses
 
 COLUMNS = {'ce': 'held-out loss', 'ce_no_text': 'without text', 'ce_class_word': 'class word',
            'gap_closure': 'gap closure', 'clap_reconstruction_held_out': 'reconstruction',
@@ -52,9 +53,8 @@ def _gather(xp: XP, out: Path) -> tp.Iterator[tp.Dict[str, tp.Any]]:
         shutil.copytree(source / 'samples' / str(len(history)), folder / 'samples')
         for file in source.glob('*.safetensors'):  # a fine-tuned model has none
             shutil.copy(file, folder / f'{name}.safetensors')
-        best = min((epoch['valid'] for epoch in history), key=lambda losses: losses['ce'])
         yield {'concept': name, 'sig': xp.sig, 'folder': folder.name, 'overrides': xp.argv,
-               **{key: value for key, value in {**best, **history[-1].get('evaluate', {})}.items() if key in COLUMNS}}
+               **{key: value for key, value in {**best_losses(history), **history[-1].get('evaluate', {})}.items() if key in COLUMNS}}
 
 
 def _page(grid: str, rows: tp.List[tp.Dict[str, tp.Any]], count: int, out: Path) -> str:

@@ -11,7 +11,8 @@ from audiocraft.models.lm import LMModel
 
 from ..concept import Concept, placeholder
 from ..errors import UserError
-from ..modules.conditioner import check_share, ConceptConditioner
+from ..modules.conditioner import ConceptConditioner
+from ..modules.placeholders import check_share
 from .concept_lm import find_conditioner, install
 from .loaders import fingerprint
 

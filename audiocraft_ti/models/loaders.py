@@ -21,7 +21,7 @@ from ..modules.conditioner import register_t5
 PRETRAINED = '//pretrained/'
 RUN = '//sig/'
 TINY = 'tiny'
-CONCEPT_SOLVER = 'textual_inversion'
+CONCEPT_SOLVERS = ('textual_inversion', 'audioldm_ti', 'audioldm_dreambooth')  # whose runs go on from a base
 State = tp.Dict[str, torch.Tensor]
 _EXPORT = ('state_dict.bin', 'compression_state_dict.bin')
 
@@ -75,13 +75,13 @@ def load_base(name: str, device: str = 'cpu', dtype: str = 'float32') -> BaseMod
         UserError: If it cannot be reached, is no such model, or has no T5 text conditioner.
     """
     open_ = _open_run if name.startswith(RUN) else _open_export
-    cfg, state, load_codec = _one_sentence(name, lambda: open_(name))
+    cfg, state, load_codec = one_sentence(name, lambda: open_(name))
     conditioners = cfg.get('conditioners') or {}
     if not any(conditioner.get('model') == 't5' for conditioner in conditioners.values()):
         raise UserError(f"continue_from={name} has no T5 text conditioner: textual inversion needs one, as every "
                         "text-to-music model of MusicGen has.")
-    lm = _one_sentence(name, lambda: _build_lm(cfg, state, device, dtype))
-    codec = _one_sentence(name, lambda: load_codec(device))
+    lm = one_sentence(name, lambda: _build_lm(cfg, state, device, dtype))
+    codec = one_sentence(name, lambda: load_codec(device))
     codec = builders.get_wrapped_compression_model(codec, cfg)
     return BaseModel(name, cfg, lm.eval().requires_grad_(False), codec.eval().requires_grad_(False), fingerprint(state))
 
@@ -121,7 +121,7 @@ def find_base(name: str) -> tp.Tuple[str, tp.Optional[str]]:
         except pickle.UnpicklingError:  # a run of upstream's, whose checkpoint holds its configuration pickled
             break
         cfg = OmegaConf.create(state['xp.cfg'])
-        if cfg.solver != CONCEPT_SOLVER:
+        if cfg.solver not in CONCEPT_SOLVERS:
             break
         run = run or name
         name = cfg.continue_from
@@ -204,7 +204,7 @@ def _codec_of_run(name: str, device: str) -> CompressionModel:
 T = tp.TypeVar('T')
 
 
-def _one_sentence(name: str, load: tp.Callable[[], T]) -> T:
+def one_sentence(name: str, load: tp.Callable[[], T]) -> T:
     """Call `load`, and say in one sentence in which of many ways a hub, a file or a configuration failed."""
     try:
         return load()
@@ -213,4 +213,4 @@ def _one_sentence(name: str, load: tp.Callable[[], T]) -> T:
     except Exception as error:
         reason = str(error).strip().split('\n')[0]
         raise UserError(f"continue_from={name} cannot be loaded as a base model ({type(error).__name__}: {reason}); "
-                        "check its name and the connection, or give a folder that audiocraft exported.") from error
+                        "check its name and the connection, or give a folder that holds one.") from error

@@ -1,25 +1,16 @@
 """A T5 conditioner that understands placeholders."""
-from functools import cached_property
-import logging
-import math
 from pathlib import Path
-import re
 import typing as tp
 
 from .. import environment
 environment.prepare()
 from audiocraft.modules.conditioners import ConditionType, T5Conditioner, TextConditioner
-from audiocraft.utils.utils import warn_once
 import torch
+from torch import nn
 from transformers import T5Config
 
 from .bank import ConceptBank
-from .. import concept
-from ..errors import UserError
-from ..hashes import tensors_hash
-
-logger = logging.getLogger(__name__)
-_PLACEHOLDER = re.compile(r'<([^<>\s:]+)(?::([^<>\s]*))?>')  # <name>, or <name:0.3>
+from .placeholders import Placeholders
 
 
 def register_t5(folder: Path) -> str:
@@ -31,39 +22,16 @@ def register_t5(folder: Path) -> str:
     return name
 
 
-def check_share(share: tp.Union[float, str], where: str) -> float:
-    """Return `share` as a number if that share of a concept's vectors can be drawn.
-
-    Args:
-        share (float or str): As it was given.
-        where (str): What to name in an error.
-    Raises:
-        UserError: If it is not above 0 and at most 1.
-    """
-    try:
-        number = float(share)
-    except ValueError:
-        number = math.nan
-    if not 0 < number <= 1:
-        raise UserError(f"{where} is an impossible share of a concept's vectors: give a number above 0 and at most 1, "
-                        "0.5 for half of them.")
-    return number
-
-
-class ConceptConditioner(TextConditioner):
+class ConceptConditioner(Placeholders, TextConditioner):
     """T5 as audiocraft conditions on it, frozen, with the vectors of concepts among its input embeddings.
 
-    A placeholder `<name>` in a prompt becomes the concept's tokens `<name> <name>_1 ...`: in training all of them or a
-    random share, in a fresh random order each time, so that T5's relative positions mean nothing (P15); else a random
-    share, since with all of them the words around are ignored (P16). `<name:0.3>` asks for another share. The text
-    encoder is kept out of this module's parameters, as upstream does.
+    The text encoder is kept out of this module's parameters, as upstream does.
 
     Args:
         conditioner (T5Conditioner): The base model's conditioner.
         shuffle (bool): Whether tokens are put in random order.
         sample_ratio (float): Share of a concept's tokens that is drawn outside of training.
-        train_ratio (float): And in training. With all of them, as in the paper, vectors learn to mean the concept
-            together; what a few of them mean is left to chance.
+        train_ratio (float): And in training.
         max_length (int): Prompts are cut at this many tokens (P6).
     """
     t5: tp.Any
@@ -84,78 +52,21 @@ class ConceptConditioner(TextConditioner):
         self.__dict__['t5'] = conditioner.t5.eval().requires_grad_(False)
         self.bank = ConceptBank(len(self.tokenizer), conditioner.dim)
         self.generator = torch.Generator()
-        self.row_generator: tp.Optional[tp.Callable[[int], torch.Generator]] = None  # where each row has its own
 
     @property
-    def rows(self) -> torch.Tensor:
-        """Embeddings of the tokenizer's real tokens, [N, D]; the matrix may have more rows than there are tokens."""
-        return self.t5.get_input_embeddings().weight[:self.bank.first_id]
-
-    @cached_property
-    def embedding_hash(self) -> str:
-        """Tells text encoders apart; of a hundred megabytes for t5-base, and asked for with every checkpoint."""
-        return tensors_hash({'rows': self.rows})
-
-    def add(self, name: str, vectors: torch.Tensor) -> None:
-        """Make `<name>` stand for the given vectors of shape [V, D].
-
-        Raises:
-            UserError: If one of its tokens is in the tokenizer's vocabulary, or the bank refuses it.
-        """
-        tokens = concept.tokens(name, len(vectors))
-        vocabulary = self.tokenizer.get_vocab()
-        taken = [token for token in tokens if vocabulary.get(token, self.bank.first_id) < self.bank.first_id]
-        if taken:
-            raise UserError(f"concept.name={name} will not do: {taken[0]} is in the text encoder's vocabulary already; "
-                            "choose another name.")
-        self.tokenizer.add_tokens(tokens)
-        ids = self.tokenizer.convert_tokens_to_ids(tokens)
-        self.bank.add(name, vectors.to(self.output_proj.weight.device), ids)
-
-    def word_ids(self, text: str) -> tp.List[int]:
-        """Ids of the tokens of a few words."""
-        return self.tokenizer(text, add_special_tokens=False)['input_ids']
-
-    def expand(self, prompt: str, row: int = 0) -> str:
-        """Write a prompt's placeholders out as tokens, in a draw that may be of its row in the batch.
-
-        Raises:
-            UserError: If it has a placeholder that no loaded concept answers to, or asks for no possible share of it.
-        """
-        generator = self.row_generator(row) if self.row_generator else self.generator
-        return _PLACEHOLDER.sub(lambda match: self._draw(generator, *match.groups()), prompt)
-
-    def _draw(self, generator: torch.Generator, name: str, share: tp.Optional[str]) -> str:
-        placeholder = f'<{name}>'
-        if placeholder not in self.bank:
-            loaded = ', '.join(self.bank.vectors) or 'none'
-            raise UserError(f"the prompt speaks of {placeholder}, which is not among the loaded concepts ({loaded}): "
-                            "load it or mend the prompt.")
-        usual = self.train_ratio if self.training else self.sample_ratio
-        ratio = usual if share is None else check_share(share, f'<{name}:{share}> in a prompt')
-        tokens = concept.tokens(name, len(self.bank.vectors[placeholder]))
-        drawn = torch.randperm(len(tokens), generator=generator)[:math.ceil(ratio * len(tokens))].tolist()
-        return ' '.join(tokens[i] for i in (drawn if self.shuffle else sorted(drawn)))
+    def embedding(self) -> nn.Embedding:
+        return self.t5.get_input_embeddings()
 
     def tokenize(self, x: tp.List[tp.Optional[str]]) -> tp.Dict[str, torch.Tensor]:
         """Token ids and mask, each of shape [B, T], padded to the longest prompt; no text is an empty mask."""
-        prompts = [self.expand(text or '', row) for row, text in enumerate(x)]
-        inputs = self.tokenizer(prompts, return_tensors='pt', padding=True, truncation=True, max_length=self.max_length)
-        self._warn_if_cut(prompts, inputs['input_ids'])
-        inputs = inputs.to(self.device)
-        absent = [i for i, prompt in enumerate(prompts) if not prompt]
-        inputs['attention_mask'][absent] = 0
+        inputs = super().tokenize(x)
+        inputs['attention_mask'][[i for i, text in enumerate(x) if not text]] = 0
         return inputs
-
-    def _warn_if_cut(self, prompts: tp.List[str], ids: torch.Tensor) -> None:
-        written = sum(len(_PLACEHOLDER.findall(prompt)) for prompt in prompts)  # each token matches once
-        if (ids >= self.bank.first_id).sum() < written:
-            warn_once(logger, f"A prompt was cut at {self.max_length} tokens, and a concept's placeholder with it.")
 
     def forward(self, inputs: tp.Dict[str, torch.Tensor]) -> ConditionType:
         """Embed tokenized prompts: T5 on the placed input embeddings, projected to [B, T, output_dim], and the mask."""
         mask = inputs['attention_mask']
-        embeds = self.bank.embed(inputs['input_ids'], self.t5.get_input_embeddings())  # [B, T, D]
+        embeds = self.bank.embed(inputs['input_ids'], self.embedding)  # [B, T, D]
         with self.autocast:
             embeds = self.t5(inputs_embeds=embeds, attention_mask=mask).last_hidden_state  # [B, T, D]
         embeds = self.output_proj(embeds.to(self.output_proj.weight))  # [B, T, output_dim]

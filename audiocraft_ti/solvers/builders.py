@@ -16,6 +16,7 @@ from ..optim.warmup_exponential_lr_scheduler import WarmupExponentialLRScheduler
 
 def get_solver(cfg: DictConfig) -> StandardSolver:
     """The solver that `cfg.solver` names: ours, else one of audiocraft's."""
+    from .audioldm import AudioLDMTextualInversionSolver, DreamBoothSolver
     from .fine_tuning import FineTuningSolver
     from .pack import PackSolver
     from .textual_inversion import TextualInversionSolver
@@ -23,7 +24,8 @@ def get_solver(cfg: DictConfig) -> StandardSolver:
     use_local_t5(cfg, Path())
     if cfg.solver == PackSolver.NAME and isinstance(cfg.concept.name, ListConfig):
         return PackSolver(cfg)
-    for solver in (TextualInversionSolver, FineTuningSolver, TinyMusicGenSolver):
+    for solver in (TextualInversionSolver, FineTuningSolver, AudioLDMTextualInversionSolver, DreamBoothSolver,
+                   TinyMusicGenSolver):
         if cfg.solver == solver.NAME:
             return solver(cfg)
     return builders.get_solver(cfg)

@@ -6,8 +6,8 @@ import torch
 from ..concept import check_name
 from ..data.prompts import load_edits, load_prompts
 from ..errors import UserError
-from ..modules.conditioner import check_share
 from ..modules.init import INITS
+from ..modules.placeholders import check_share
 
 _POSITIVE = ('dataset.segment_duration', 'dataset.batch_size', 'dataset.valid.num_samples', 'optim.epochs',
              'optim.updates_per_epoch', 'optim.lr')
@@ -27,7 +27,7 @@ def check_config(cfg: DictConfig) -> DictConfig:
         if cfg.execute_only not in ('generate', 'evaluate'):
             raise UserError("datasource.folder is not set: add datasource.folder=... with your recordings' folder.")
     optional = ['optim.patience'] if cfg.optim.patience is not None else []
-    _check_positive(cfg, *_POSITIVE, *optional)
+    check_positive(cfg, *_POSITIVE, *optional)
     if cfg.dataset.valid.num_samples % flashy.distrib.world_size():
         raise UserError(f"dataset.valid.num_samples={cfg.dataset.valid.num_samples} cannot be divided among "
                         f"{flashy.distrib.world_size()} workers: choose a multiple.")
@@ -48,7 +48,7 @@ def check_vectors(cfg: DictConfig) -> None:
         UserError: If a value does not fit, naming its key.
     """
     concept = cfg.concept
-    _check_positive(cfg, 'concept.num_vectors')
+    check_positive(cfg, 'concept.num_vectors')
     for key in ('sample_ratio', 'train_ratio'):
         check_share(concept[key], f'concept.{key}={concept[key]}')
     if concept.init not in INITS:
@@ -57,7 +57,12 @@ def check_vectors(cfg: DictConfig) -> None:
         raise UserError("concept.init=token starts from a word: add concept.init_word=...")
 
 
-def _check_positive(cfg: DictConfig, *keys: str) -> None:
+def check_positive(cfg: DictConfig, *keys: str) -> None:
+    """Refuse what is not a number above zero.
+
+    Raises:
+        UserError: Naming its key.
+    """
     for key in keys:
         value = OmegaConf.select(cfg, key)
         if not isinstance(value, (int, float)) or not value > 0:

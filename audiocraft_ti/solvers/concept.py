@@ -1,6 +1,7 @@
 """What all solvers that learn a concept share: recordings and prompts go in, samples and scores come out."""
 from abc import abstractmethod
 import copy
+from functools import cached_property
 from pathlib import Path
 import typing as tp
 
@@ -8,62 +9,47 @@ from .. import environment
 environment.prepare()
 from audiocraft.data.audio_dataset import AudioDataset
 from audiocraft.data.audio_utils import normalize_audio
-from audiocraft.modules.conditioners import SegmentWithAttributes
 from audiocraft.solvers import builders
-from audiocraft.solvers.musicgen import MusicGenSolver
-from audiocraft.utils.utils import dict_from_config, get_loader, with_rank_rng
+from audiocraft.solvers.base import StandardSolver
+from audiocraft.utils.utils import dict_from_config, get_dataset_from_loader, get_loader, with_rank_rng
 import flashy
 from flashy.logging import LogProgressBar
 from omegaconf import DictConfig, OmegaConf
 import torch
-from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from ..concept import placeholder
 from ..data import audio, lines as files, manifest
-from ..data.dataset import ConceptDataset, describe
+from ..data.dataset import ConceptDataset
 from ..data.prompts import load_edits, load_prompts
-from ..data.tokens import TokenCache
 from ..evaluation import BASELINES
-from ..models.loaders import find_base, load_base
+from ..models.loaders import find_base
 from ..models.samples import LISTING
 from .builders import get_lr_scheduler
 from .checks import check_config
 from .verdict import gap_closure, verdict
 
-GENERATE = 2  # which draws of random numbers the stage takes; a subclass has others
+T = tp.TypeVar('T')
+TRAIN, VALID, GENERATE, ROWS, PRIOR = range(5)  # which draws of random numbers
 
 
-def pad_alike(tokenized: tp.Mapping[str, tp.Any], device: tp.Union[str, torch.device]) -> None:
-    """Pad tokenized prompts to the longest that any worker has.
-
-    The language model attends to padding too, so it belongs to what a batch is: with it, workers do together what one
-    does with the whole batch.
-    """
-    if not flashy.distrib.is_distributed():
-        return
-    for inputs in tokenized.values():
-        if isinstance(inputs, tp.MutableMapping):  # a prompt, and no melody
-            length = inputs['input_ids'].shape[1]
-            longest = torch.tensor(length, device=device)
-            flashy.distrib.all_reduce(longest, torch.distributed.ReduceOp.MAX)
-            for key in inputs:
-                inputs[key] = F.pad(inputs[key], (0, int(longest) - length))
-
-
-class ConceptSolver(MusicGenSolver):
-    """Learns a concept from recordings, and says whether it does; subclasses say what is trained."""
+class ConceptSolver(StandardSolver):
+    """Learns a concept from recordings, and says whether it does; subclasses say what is trained in which model."""
     NAME: str
+    LOSS: str  # what is minimised, by its name among the metrics
+    base: tp.Any
+    scaler: tp.Any
 
     def __init__(self, cfg: DictConfig):
         cfg = check_config(copy.deepcopy(cfg))
         # What continues a concept is kept for upstream to load, what names a base is not.
-        base, run = find_base(cfg.continue_from)
-        self.base = load_base(base, cfg.device, cfg.dtype)
-        cfg.continue_from = run
-        given = {key: value for key, value in cfg.generate.lm.items() if value is not None}
-        cfg.generate.lm = {**self.base.sampling, **given}
+        base, cfg.continue_from = find_base(cfg.continue_from)
+        self.base = self.load_base(base, cfg)
         super().__init__(cfg)
+
+    @abstractmethod
+    def load_base(self, name: str, cfg: DictConfig) -> tp.Any:
+        """The pretrained model of that name, whose `codec` has `sample_rate`, `channels` and `frame_rate`."""
 
     @property
     @abstractmethod
@@ -73,24 +59,37 @@ class ConceptSolver(MusicGenSolver):
     # Data
 
     def build_dataloaders(self) -> None:
-        """Loaders of token crops and prompts, for what is learned from and for what is held out."""
+        """Loaders of crops and prompts, for what is learned from and for what is held out."""
         if self.cfg.execute_only in ('generate', 'evaluate'):
             return
         prompts = load_prompts(self.cfg.dataset.neutral_prompts)
-        cache = TokenCache(self.cfg.tokens.cache_path or environment.CACHE / 'tokens', self.base.codec, self.device)
         for split, clips in zip(('train', 'valid'), self._clips()):
             length = sum(clip.length for clip in clips)
             self.logger.info("%s: %d clips, %.1f s in all", split.capitalize(), len(clips), length)
-            bar = LogProgressBar(self.logger, clips, name=f'Codec tokens | {split}', updates=5)
-            self.dataloaders[split] = self._loader(self._dataset(split, clips, [cache(clip) for clip in bar], prompts))
+            self.dataloaders[split] = self._loader(self._dataset(split, *self.encode(split, clips), prompts))
 
-    def _dataset(self, split: str, clips: tp.List[manifest.Clip], codes: tp.List[torch.Tensor],
+    @abstractmethod
+    def encode(self, split: str, clips: tp.List[manifest.Clip]
+               ) -> tp.Tuple[tp.List[manifest.Clip], tp.List[torch.Tensor], int]:
+        """Clips as the model knows them: the stretches, each one's tokens or latents with its steps last, and how many
+        steps a crop has."""
+
+    def encode_all(self, what: str, clips: tp.Sequence[T], encode: tp.Callable[[T], torch.Tensor]
+                   ) -> tp.List[torch.Tensor]:
+        """Encode clips one by one, and show how far it is."""
+        return [encode(clip) for clip in LogProgressBar(self.logger, clips, name=f'Encoding | {what}', updates=5)]
+
+    @property
+    def cache_path(self) -> Path:
+        """Where what is computed of clips is kept."""
+        return Path(self.cfg.tokens.cache_path or environment.CACHE / 'tokens')
+
+    def _dataset(self, split: str, clips: tp.List[manifest.Clip], codes: tp.List[torch.Tensor], steps: int,
                  prompts: tp.List[str]) -> ConceptDataset:
         cfg, codec = self.cfg.dataset, self.base.codec
         updates = self.cfg.optim.updates_per_epoch * flashy.distrib.world_size()
         return ConceptDataset(
-            clips, codes, prompts, self.word,
-            steps=round(cfg.segment_duration * codec.frame_rate), frame_rate=codec.frame_rate,
+            clips, codes, prompts, self.word, steps=steps, frame_rate=codec.frame_rate,
             num_samples=updates * cfg.batch_size if split == 'train' else cfg.valid.num_samples,
             seed=self.cfg.seed, shuffle=split == 'train', sample_rate=codec.sample_rate, channels=codec.channels)
 
@@ -116,16 +115,6 @@ class ConceptSolver(MusicGenSolver):
     def _read_manifests(self) -> tp.List[tp.List[manifest.Clip]]:
         return [manifest.load(self.folder / 'manifest' / f'{split}.jsonl', 'manifest') for split in ('train', 'valid')]
 
-    def _prepare_tokens_and_attributes(self, batch: tp.Any, check_synchronization_points: bool = False):
-        codes, infos = batch  # [B, K, T]
-        codes = codes.to(self.device)
-        attributes = self.model.att_dropout(self.model.cfg_dropout([info.to_condition_attributes() for info in infos]))
-        tokenized = self.model.condition_provider.tokenize(attributes)
-        pad_alike(tokenized, self.device)
-        with self.autocast:
-            conditions = self.model.condition_provider(tokenized)
-        return conditions, codes, torch.ones_like(codes, dtype=torch.bool)
-
     # Model
 
     def register_training(self, parameters: tp.Any, lr: float) -> None:
@@ -148,6 +137,25 @@ class ConceptSolver(MusicGenSolver):
             self.scaler = torch.amp.GradScaler(self.device)  # type: ignore
             self.register_stateful('scaler')
 
+    def backward(self, loss: torch.Tensor) -> None:
+        """Add a loss's gradients to those that are there."""
+        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+
+    # State
+
+    @cached_property
+    def _configuration(self) -> str:
+        return OmegaConf.to_yaml(self.xp.cfg)
+
+    def state_dict(self) -> tp.Dict[str, tp.Any]:
+        """The solver's state in plain types, which `torch.load` reads without unpickling anything."""
+        state = super().state_dict()
+        state['xp.cfg'] = self._configuration
+        if self.ema is not None:
+            averages = {name: dict(tensors) for name, tensors in self.ema.state.items()}
+            state['ema'] = {'state': averages, 'count': self.ema.count}
+        return state
+
     # Stages
 
     def get_formatter(self, stage_name: str) -> flashy.Formatter:
@@ -159,40 +167,49 @@ class ConceptSolver(MusicGenSolver):
                 self.run_stage('start', self.start)
         super().run_epoch()
 
-    def run_step(self, idx: int, batch: tp.Any, metrics: dict) -> dict:
-        """One update, or one held-out batch."""
-        metrics = super().run_step(idx, batch, metrics)
-        return {key: value.detach() if isinstance(value, torch.Tensor) else value for key, value in metrics.items()}
+    def train(self) -> tp.Dict[str, float]:
+        """An epoch of updates, on crops of its own."""
+        dataset = tp.cast(AudioDataset, get_dataset_from_loader(self.dataloaders['train']))
+        dataset.current_epoch = self.epoch
+        return super().train()
+
+    def seed_step(self, idx: int) -> None:
+        """Make what is drawn in an update, or for a held-out batch, follow from its number alone."""
+        update = (self.epoch - 1) * self.train_updates_per_epoch + idx if self.is_training else idx
+        self.seed_draws(TRAIN if self.is_training else VALID, update)
 
     def start(self) -> tp.Dict[str, float]:
         """Held-out losses before anything is learned: under the prompts, without text, and with the class word."""
         self.model.eval()
         class_word = self.cfg.concept.class_word
-        losses = {'ce_start': self._held_out_loss(lambda prompt: prompt),
-                  'ce_no_text': self._held_out_loss(lambda prompt: None)}
+        losses = {'start': self._held_out_loss(lambda prompt: prompt),
+                  'no_text': self._held_out_loss(lambda prompt: None)}
         if class_word is not None:
-            losses['ce_class_word'] = self._held_out_loss(lambda prompt: prompt.replace(self.word, class_word))
-        return losses
+            losses['class_word'] = self._held_out_loss(lambda prompt: prompt.replace(self.word, class_word))
+        return {f'{self.LOSS}_{key}': value for key, value in losses.items()}
 
     def _held_out_loss(self, rewrite: tp.Callable[[str], tp.Optional[str]]) -> float:
-        """Cross-entropy of the held-out crops under their prompts, each rewritten first."""
+        """The loss of the held-out crops under their prompts, each rewritten first."""
         average = flashy.averager()
         loader = self.dataloaders['valid']
         for idx, (codes, infos) in enumerate(loader):
             for info in infos:
                 info.description = rewrite(info.description)
-            metrics = average({'ce': self.run_step(idx, (codes, infos), {})['ce']})
-        return flashy.distrib.average_metrics(metrics, len(loader))['ce']
+            metrics = average({self.LOSS: self.run_step(idx, (codes, infos), {})[self.LOSS]})
+        return flashy.distrib.average_metrics(metrics, len(loader))[self.LOSS]
 
     def valid(self) -> dict:
         """Held-out loss with the concept, beside what it was at the start."""
         metrics = super().valid()
         metrics.update(self.start_losses)
-        if 'ce_class_word' in metrics:
-            closure = gap_closure(metrics['ce'], metrics['ce_no_text'], metrics['ce_class_word'])
+        if f'{self.LOSS}_class_word' in metrics:
+            closure = gap_closure(*(metrics[self.LOSS + end] for end in ('', '_no_text', '_class_word')))
             metrics.update({} if closure is None else {'gap_closure': closure})
-        self.logger.info(verdict(self.word, metrics['ce'], metrics, self.cfg.concept.class_word))
+        self.logger.info(self._verdict(metrics))
         return metrics
+
+    def _verdict(self, metrics: tp.Mapping[str, float]) -> str:
+        return verdict(self.word, metrics[self.LOSS], metrics, self.cfg.concept.class_word, self.LOSS)
 
     @property
     def start_losses(self) -> tp.Dict[str, float]:
@@ -200,14 +217,18 @@ class ConceptSolver(MusicGenSolver):
         return (self.history[0] if self.history else self._pending_metrics)['start']
 
     @property
+    def best_metric_name(self) -> tp.Optional[str]:
+        return self.LOSS
+
+    @property
     def best_losses(self) -> tp.Dict[str, float]:
         """Held-out losses of the epoch whose state is the best."""
-        return min((epoch['valid'] for epoch in self.history), key=lambda losses: losses['ce'])
+        return min((epoch['valid'] for epoch in self.history), key=lambda losses: losses[self.LOSS])
 
     @property
     def _has_stalled(self) -> bool:
         """Whether the held-out loss has not improved for `optim.patience` updates."""
-        losses = [epoch['valid']['ce'] for epoch in (*self.history, self._pending_metrics) if 'valid' in epoch]
+        losses = [epoch['valid'][self.LOSS] for epoch in (*self.history, self._pending_metrics) if 'valid' in epoch]
         if self.cfg.optim.patience is None or not losses:
             return False
         return (len(losses) - 1 - losses.index(min(losses))) * self.train_updates_per_epoch >= self.cfg.optim.patience
@@ -311,11 +332,13 @@ class ConceptSolver(MusicGenSolver):
             list of torch.Tensor: Samples of shape [C, T], at the rate of the base model's codec.
         """
         self.model.eval()
-        infos: tp.List[SegmentWithAttributes] = [describe(prompt) for _ in range(num_samples)]
-        no_audio = torch.zeros(num_samples, self.base.codec.channels, 0)
-        wavs = self.run_generate_step((no_audio, infos), gen_duration=duration)['gen_audio'].float().cpu()
+        wavs = self.play(prompt, num_samples, duration).float().cpu()
         options = dict_from_config(self.cfg.generate.audio)
         return [normalize_audio(wav, sample_rate=self.base.codec.sample_rate, **options) for wav in wavs]
+
+    @abstractmethod
+    def play(self, prompt: str, num_samples: int, duration: float) -> torch.Tensor:
+        """Audio of shape [num_samples, C, T], as the model makes it of a prompt."""
 
     def _log_to_tensorboard(self, key: str, wav: torch.Tensor) -> None:
         logger = self.result_logger._experiment_loggers.get('tensorboard')
@@ -334,6 +357,6 @@ class ConceptSolver(MusicGenSolver):
         """Say what came of a run."""
         best = self.best_losses
         self.logger.info("Done after %d updates: held-out loss went from %.3f to %.3f at best",
-                         len(self.history) * self.train_updates_per_epoch, best['ce_start'], best['ce'])
-        self.logger.info(verdict(self.word, best['ce'], best, self.cfg.concept.class_word))
+                         len(self.history) * self.train_updates_per_epoch, best[f'{self.LOSS}_start'], best[self.LOSS])
+        self.logger.info(self._verdict(best))
         self.logger.info("Samples: %s", self.folder / 'samples' / str(len(self.history)))

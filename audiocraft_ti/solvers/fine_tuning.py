@@ -3,10 +3,10 @@ from .. import environment
 environment.prepare()
 from audiocraft.solvers import builders
 
-from .concept import ConceptSolver
+from .musicgen import MusicGenConceptSolver
 
 
-class FineTuningSolver(ConceptSolver):
+class FineTuningSolver(MusicGenConceptSolver):
     """Trains every weight of the language model on a concept's recordings, as audiocraft trains a MusicGen.
 
     The text encoder stays as it is, and the concept is written in prompts by its bare name.

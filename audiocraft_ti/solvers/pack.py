@@ -15,7 +15,8 @@ import torch
 from ..data.dataset import PackedDataset
 from ..errors import UserError
 from .checks import check_config, check_vectors
-from .textual_inversion import TextualInversionSolver, TRAIN
+from .concept import TRAIN
+from .textual_inversion import TextualInversionSolver
 
 _EACH = ('concept.name', 'concept.class_word', 'concept.init_word', 'datasource.folder', 'datasource.train',
          'datasource.valid')  # what every concept has of its own
@@ -131,9 +132,9 @@ class PackSolver(TextualInversionSolver):
     def seed_draws(self, stage: int, index: int) -> None:
         """As alone: a row's place is that among the rows of its concept."""
         super().seed_draws(stage, index)
-        draw, rows = self.model.conditioner.row_generator, self.cfg.dataset.batch_size
+        draw, rows = self.conditioner.row_generator, self.cfg.dataset.batch_size
         if stage == TRAIN and draw is not None:
-            self.model.conditioner.row_generator = lambda row: draw(row % rows)
+            self.conditioner.row_generator = lambda row: draw(row % rows)
 
     def _repel(self, update: int) -> torch.Tensor:
         repel = super()._repel

@@ -1,5 +1,5 @@
-"""Textual inversion: a few vectors are learned through a frozen MusicGen."""
-from functools import cached_property
+"""Textual inversion: a few vectors are learned through a frozen model, a MusicGen first of all."""
+from abc import abstractmethod
 import io
 import json
 from pathlib import Path
@@ -11,32 +11,31 @@ environment.prepare()
 from audiocraft.utils.utils import dict_from_config
 import flashy
 from flashy.utils import write_and_rename
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 import torch
 
 from .. import __version__
 from ..concept import Concept, placeholder
 from ..errors import UserError
 from ..models.concept_lm import ConceptLM
-from ..models.loaders import CONCEPT_SOLVER
 from ..modules.init import initial_vectors
 from ..modules.orthogonality import orthogonality
+from ..modules.placeholders import Placeholders
 from ..optim.l1_decay import L1Decay
 from ..rng import generator
 from .checks import check_vectors
-from .concept import ConceptSolver, GENERATE
+from .concept import ConceptSolver, ROWS
+from .musicgen import MusicGenConceptSolver
 
-TRAIN, VALID, _ROWS = (stage for stage in range(4) if stage != GENERATE)  # which draws of random numbers
 
-
-class TextualInversionSolver(ConceptSolver):
+class TextualInversion(ConceptSolver):
     """Learns a concept as new words of the text encoder (Thomé, Sturm, Pertoft and Jonason, 2024, section 2).
 
-    The base model is frozen; `self.model` shows the concept's vectors as its only parameters, so that upstream's
-    optimisation, averaging, best state and checkpoints hold those and nothing else.
+    The base model is frozen; `self.model` shows the concept's vectors as its only parameters, in `model.bank`, so that
+    upstream's optimisation, averaging, best state and checkpoints hold those and nothing else.
     """
-    NAME = CONCEPT_SOLVER
-    model: ConceptLM  # type: ignore
+    conditioner: Placeholders
+    model: tp.Any
     _average: tp.Optional[tp.Dict[str, tp.Any]] = None  # of the vectors, as the checkpoint had it
 
     def __init__(self, cfg: DictConfig):
@@ -49,15 +48,8 @@ class TextualInversionSolver(ConceptSolver):
 
     # Model
 
-    def build_model(self) -> None:
-        """Put the concept's vectors into the frozen base, and nothing else into the optimizer."""
-        cfg = self.cfg.concept
-        self.compression_model = self.base.codec
-        self.model = ConceptLM(self.base.lm, shuffle=cfg.shuffle, sample_ratio=cfg.sample_ratio,
-                               train_ratio=cfg.train_ratio, max_length=cfg.max_length)
-        if self.base.lm.fuser.fuse2cond['prepend']:
-            self.logger.warning("This base model prepends its conditions to the audio tokens, which the paper found "
-                                "to leave a concept without effect (section 2): prefer one without melody or style.")
+    def learn_vectors(self) -> None:
+        """Put concepts' vectors into `self.conditioner`, and nothing else into the optimizer."""
         self.add_concepts()
         self._log_sizes()
         self.register_training(self.model.parameters(), self._learning_rate())
@@ -67,16 +59,21 @@ class TextualInversionSolver(ConceptSolver):
 
     def add_concepts(self) -> None:
         """Put what is learned into the model."""
-        self.model.conditioner.add(self.cfg.concept.name, self._initial_vectors())
+        self.conditioner.add(self.cfg.concept.name, self._initial_vectors())
+
+    @property
+    @abstractmethod
+    def frozen(self) -> tp.List[torch.nn.Module]:
+        """All models of the base."""
 
     @property
     def _rows(self) -> torch.Tensor:
-        return self.model.conditioner.rows
+        return self.conditioner.rows
 
     def _initial_vectors(self) -> torch.Tensor:
         cfg, rows = self.cfg.concept, self._rows
         if cfg.init == 'token':
-            rows = rows[self.model.conditioner.word_ids(cfg.init_word or cfg.class_word)]
+            rows = rows[self.conditioner.word_ids(cfg.init_word or cfg.class_word)]
         return initial_vectors(cfg.init, rows, cfg.num_vectors, self.cfg.seed)
 
     @property
@@ -90,8 +87,7 @@ class TextualInversionSolver(ConceptSolver):
         return self.cfg.optim.lr * scale
 
     def _log_sizes(self) -> None:
-        modules = (self.base.lm, self.base.codec, self.model.conditioner.t5)
-        everything = [parameter for module in modules for parameter in module.parameters()]
+        everything = {id(one): one for module in (*self.frozen, self.model) for one in module.parameters()}.values()
         trainable = [parameter for parameter in everything if parameter.requires_grad]
         concepts = self.model.bank.vectors
         assert {id(parameter) for parameter in trainable} == {id(vectors) for vectors in concepts.values()}
@@ -101,25 +97,13 @@ class TextualInversionSolver(ConceptSolver):
                          total / 1e6)
 
     def show(self) -> None:
-        """Describe the frozen models and what is trained."""
-        super().show()
-        self.logger.info("Base language model, frozen:")
-        self.log_model_summary(self.base.lm)
+        """Describe what is trained, and the frozen models."""
+        super().show()  # type: ignore
+        self.logger.info("The base, frozen:")
+        for module in self.frozen:
+            self.log_model_summary(module)
 
     # State
-
-    @cached_property
-    def _configuration(self) -> str:
-        return OmegaConf.to_yaml(self.xp.cfg)
-
-    def state_dict(self) -> tp.Dict[str, tp.Any]:
-        """The solver's state in plain types, which `torch.load` reads without unpickling anything."""
-        state = super().state_dict()
-        state['xp.cfg'] = self._configuration
-        if self.ema is not None:
-            averages = {name: dict(tensors) for name, tensors in self.ema.state.items()}
-            state['ema'] = {'state': averages, 'count': self.ema.count}
-        return state
 
     def load_state_dict(self, state: tp.Dict[str, tp.Any]) -> None:
         best = state.get('best_state', {}).get('model', self.model.state_dict())
@@ -189,13 +173,13 @@ class TextualInversionSolver(ConceptSolver):
 
     def _metadata(self) -> tp.Dict[str, str]:
         cfg = self.cfg.concept
-        text_encoder = self.model.conditioner.name
+        text_encoder = self.conditioner.name
         metadata = {
             'base_model': self.base.name,
             'base_fingerprint': self.base.fingerprint,
             'text_encoder': Path(text_encoder).name if Path(text_encoder).is_dir() else text_encoder,
             'vocabulary_size': str(self.model.bank.first_id),
-            'embedding_hash': self.model.conditioner.embedding_hash,
+            'embedding_hash': self.conditioner.embedding_hash,
             'class_word': cfg.class_word,
             'origin': cfg.origin,
             'licence': cfg.licence,
@@ -209,18 +193,15 @@ class TextualInversionSolver(ConceptSolver):
     # Stages
 
     def run_step(self, idx: int, batch: tp.Any, metrics: dict) -> dict:
-        """One update, or one held-out batch; placeholders are drawn afresh, in a way that follows from the index."""
+        """One update, unless it was done before, or one held-out batch."""
         if self.is_training:
             return self._replay(idx) or self._update(idx, batch, metrics)
-        self.seed_draws(VALID, idx)
-        return super().run_step(idx, batch, metrics)
+        return super().run_step(idx, batch, metrics)  # type: ignore
 
     def _update(self, idx: int, batch: tp.Any, metrics: dict) -> dict:
         self._keep_progress(idx)
-        update = (self.epoch - 1) * self.train_updates_per_epoch + idx
-        self.seed_draws(TRAIN, update)
-        metrics['orthogonality'] = self._repel(update)
-        metrics = super().run_step(idx, batch, metrics)
+        metrics['orthogonality'] = self._repel((self.epoch - 1) * self.train_updates_per_epoch + idx)
+        metrics = super().run_step(idx, batch, metrics)  # type: ignore
         metrics['vector_norm'] = torch.cat([*self.model.bank.vectors.values()]).detach().norm(dim=-1).mean()
         self.progress['updates'].append({key: float(value) for key, value in metrics.items()})
         return metrics
@@ -228,18 +209,39 @@ class TextualInversionSolver(ConceptSolver):
     def _repel(self, update: int) -> torch.Tensor:
         """Add the gradient of the orthogonality term to the vectors', which the loss's will follow (P17)."""
         cfg = self.cfg.concept.orthogonality
-        drawn = torch.randint(len(self._rows), (cfg.num_samples,), generator=generator(self.cfg.seed, _ROWS, update))
+        drawn = torch.randint(len(self._rows), (cfg.num_samples,), generator=generator(self.cfg.seed, ROWS, update))
         term = orthogonality(self.vectors, self._rows[drawn.to(self._rows.device)])
-        loss = cfg.weight * term
-        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+        self.backward(cfg.weight * term)
         return term.detach()
-
-    def seed_draws(self, stage: int, index: int) -> None:
-        """Make each row's placeholders follow from its place in the batch of all workers, who take turns in it."""
-        rank, world_size = flashy.distrib.rank(), flashy.distrib.world_size()
-        self.model.conditioner.row_generator = lambda row: generator(
-            self.cfg.seed, stage, index, row * world_size + rank)
 
     def report(self) -> None:
         super().report()
         self.logger.info("Concept: %s", self.export_concept())
+
+
+class TextualInversionSolver(TextualInversion, MusicGenConceptSolver):
+    """Textual inversion on MusicGen."""
+    NAME = 'textual_inversion'
+    model: ConceptLM  # type: ignore
+
+    def build_model(self) -> None:
+        """Let the frozen base read the concept's vectors."""
+        cfg = self.cfg.concept
+        self.compression_model = self.base.codec
+        self.model = ConceptLM(self.base.lm, shuffle=cfg.shuffle, sample_ratio=cfg.sample_ratio,
+                               train_ratio=cfg.train_ratio, max_length=cfg.max_length)
+        self.conditioner = self.model.conditioner
+        if self.base.lm.fuser.fuse2cond['prepend']:
+            self.logger.warning("This base model prepends its conditions to the audio tokens, which the paper found "
+                                "to leave a concept without effect (section 2): prefer one without melody or style.")
+        self.learn_vectors()
+
+    @property
+    def frozen(self) -> tp.List[torch.nn.Module]:
+        return [self.base.lm, self.base.codec, self.model.conditioner.t5]
+
+    def seed_draws(self, stage: int, index: int) -> None:
+        """Make each row's placeholders follow from its place in the batch of all workers, who take turns in it."""
+        rank, world_size = flashy.distrib.rank(), flashy.distrib.world_size()
+        self.conditioner.row_generator = lambda row: generator(
+            self.cfg.seed, stage, index, row * world_size + rank)

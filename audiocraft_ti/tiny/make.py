@@ -23,7 +23,7 @@ from omegaconf import OmegaConf
 import soundfile
 import torch
 
-from . import clap, judge, text, BASE, CLAP, JUDGE, MADE
+from . import audioldm, clap, judge, text, AUDIOLDM, BASE, CLAP, JUDGE, MADE
 from .dataset import write_dataset
 from .voice import STEP
 
@@ -135,6 +135,10 @@ def _clap() -> None:
     clap.train(CLAP, WORK / 'world/train.jsonl')
 
 
+def _audioldm() -> None:
+    audioldm.train(AUDIOLDM, WORK / 'world/train.jsonl', CLAP)
+
+
 def _judge() -> None:
     judge.train(JUDGE)
 
@@ -142,7 +146,7 @@ def _judge() -> None:
 PARTS: tp.Dict[str, tp.Callable[[], None]] = {
     'clips': _clips, 'text encoder': _text_encoder, 'autoencoder': _autoencoder, 'codec': _codec,
     'beginnings': _beginnings, 'whole clips': _whole_clips, 'language model': _language_model, 'judge': _judge,
-    'CLAP': _clap}
+    'CLAP': _clap, 'AudioLDM': _audioldm}
 
 
 def _read(path: Path) -> tp.Dict[str, tp.Any]:

@@ -21,7 +21,7 @@ def test_crops_have_100_tokens_for_two_seconds_and_a_prompt():  # P8, P5
     for index in range(len(data)):
         codes, info = data[index]
         start = int(codes[0, 0])
-        assert codes.shape == (4, 100) and codes.dtype == torch.long
+        assert codes.shape == (4, 100) and codes.dtype == torch.int16
         assert torch.equal(codes, torch.arange(start, start + 100).repeat(4, 1))
         assert info.seek_time == pytest.approx(start / 50 if start < 1000 else 4 + (start - 1000) / 50)
         assert info.meta.path == ('a.wav' if start < 1000 else 'b.wav')

@@ -8,7 +8,8 @@ import treetable as tt
 
 from audiocraft_ti import train
 from audiocraft_ti.grids import _slurm, local
-from audiocraft_ti.grids.ti import ablation, learning_rate
+from audiocraft_ti.grids.ti import ablation, learning_rate, systems
+from audiocraft_ti.tiny import timbres
 
 from ..conftest import Dora, ROOT
 
@@ -37,6 +38,16 @@ def test_the_ablation_changes_one_thing_at_a_time(workplace):
     changes = [dict(set(arguments.items()) - common) for arguments in told]
     assert changes[0] == {} and all(len(change) == 1 for change in changes[1:])
     assert defaults.concept.num_vectors == 10 and {'concept.num_vectors': '1'} in changes
+
+
+def test_all_systems_learn_the_same_concepts_from_the_same_recordings(workplace):  # P26
+    xps = local.experiments('ti.systems')
+    assert len({xp.sig for xp in xps}) == len(xps) == 8 * 3 and set(systems.CONCEPTS) == set(timbres.KEPT_OUT)
+    met: dict = {}
+    for xp in xps:
+        key = (xp.cfg.datasource.folder, xp.cfg.concept.class_word, xp.cfg.generate.num_samples)
+        met.setdefault(key, []).append(xp.cfg.solver)
+    assert len(met) == 8 and all(len(set(solvers)) == 3 for solvers in met.values())
 
 
 def test_what_is_done_is_not_run_again(workplace):

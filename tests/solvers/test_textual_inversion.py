@@ -280,13 +280,13 @@ def test_a_finished_run_comes_back_from_its_signature(make_solver, recordings):
 
 
 def test_melody_style_models_get_the_papers_warning(make_solver, recordings, monkeypatch, caplog):  # P18
-    from audiocraft_ti.solvers import concept
+    from audiocraft_ti.solvers import musicgen
 
     def prepending(*args):
         base = load_base(*args)
         base.lm.fuser.fuse2cond = {**base.lm.fuser.fuse2cond, 'prepend': ['self_wav']}
         return base
-    monkeypatch.setattr(concept, 'load_base', prepending)
+    monkeypatch.setattr(musicgen, 'load_base', prepending)
     make_solver(f'datasource.folder={recordings}', *SHORT)
     assert any('section 2' in message for message in caplog.messages)
 

@@ -8,7 +8,8 @@ import torch
 
 from audiocraft_ti.hashes import tensors_hash
 from audiocraft_ti.models.loaders import load_base
-from audiocraft_ti.tiny import clap, dataset, judge, make, text
+from audiocraft_ti.models.audioldm import load_audioldm
+from audiocraft_ti.tiny import audioldm, clap, dataset, judge, make, text
 
 SHORT = ['optim.epochs=1', 'optim.updates_per_epoch=2', 'dataset.batch_size=2', 'dataset.valid.num_samples=2',
          'dataset.evaluate.num_samples=2', 'dataset.num_workers=0']
@@ -24,11 +25,13 @@ def workplace(tmp_path, monkeypatch):
     monkeypatch.setattr(judge, 'train', partial(judge.train, count=48, epochs=1))
     monkeypatch.setattr(text, 'pretrain', partial(text.pretrain, updates=2))
     monkeypatch.setattr(clap, 'train', partial(clap.train, count=64, epochs=1))
+    monkeypatch.setattr(audioldm, 'train', partial(audioldm.train, count=4))
+    monkeypatch.setattr(audioldm, 'UPDATES', dict.fromkeys(audioldm.UPDATES, 2))
     for name in ('AUTOENCODER', 'CODEC', 'BEGINNINGS', 'WHOLE_CLIPS', 'LANGUAGE_MODEL'):
         overrides = {one.partition('=')[0]: one for one in (*getattr(make, name), *SHORT)}
         codec = 'compression' in overrides['solver']
         monkeypatch.setattr(make, name, [*overrides.values(), *(['rvq.kmeans_iters=2'] if codec else [])])
-    for name in ('BASE', 'CLAP', 'JUDGE', 'MADE'):
+    for name in ('AUDIOLDM', 'BASE', 'CLAP', 'JUDGE', 'MADE'):
         monkeypatch.setattr(make, name, tmp_path / 'weights' / getattr(make, name).name)
     return tmp_path
 
@@ -46,6 +49,8 @@ def test_all_parts_are_made_and_fit_together(workplace):
     assert trained == shipped
     assert not any('.t5.' in key for key in base.lm.state_dict())
     assert len(judge.load(workplace / 'weights/judge.safetensors').hear(torch.randn(3, 16000))[0]) == 3
+    pipeline = load_audioldm(str(workplace / 'weights/audioldm')).pipeline
+    assert pipeline('A guitar', audio_length_in_s=1, num_inference_steps=1).audios.shape == (1, 16000)
     autoencoder, codec = (torch.load(path)['best_state'] for path in (
         workplace / 'outputs/tiny/autoencoder.th', workplace / 'outputs/tiny/codec.bin'))
     books = {key: value for key, value in autoencoder['model'].items() if key.endswith('_codebook.embed')}
@@ -54,7 +59,7 @@ def test_all_parts_are_made_and_fit_together(workplace):
     assert (autoencoder['model'][key] - codec[key]).abs().max() < 0.02  # it went on from there
 
     before = {path: path.stat().st_mtime_ns for path in workplace.rglob('*') if path.is_file()}
-    make.make('CLAP')
+    make.make('AudioLDM')
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 

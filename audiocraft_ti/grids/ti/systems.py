@@ -1,0 +1,30 @@
+"""The three systems that the paper compares (P26, figure 2 and table 1), on every sound that no tiny base knows."""
+import typing as tp
+
+from .._explorers import ConceptExplorer
+from ._tiny import concept
+
+CONCEPTS = {'zither': 'guitar', 'sitar': 'synth', 'bassoon': 'bass', 'kalimba': 'marimba', 'harmonica': 'accordion',
+            'theremin': 'flute', 'conga': 'snare', 'tambourine': 'hihat'}  # and a word that is near to each
+SYSTEMS = {'MusicGen, textual inversion': 'musicgen/ti_tiny', 'AudioLDM, textual inversion': 'audioldm/ti_tiny',
+           'AudioLDM, DreamBooth': 'audioldm/dreambooth_tiny'}
+
+
+class Run(tp.NamedTuple):
+    """An experiment of the grid, and its overrides."""
+    system: str
+    timbre: str
+    overrides: tp.Dict[str, tp.Any]
+
+
+def runs() -> tp.Iterator[Run]:
+    """All of them, concept by concept."""
+    for timbre, class_word in CONCEPTS.items():
+        for system, solver in SYSTEMS.items():
+            yield Run(system, timbre, {'solver': solver, 'generate.num_samples': 10, **concept(timbre, class_word)})
+
+
+@ConceptExplorer
+def explorer(launcher):
+    for run in runs():
+        launcher(run.overrides)
