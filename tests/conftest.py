@@ -50,6 +50,9 @@ def untrained_audioldm(tmp_path_factory) -> Path:
             projection_class_embeddings_input_dim=text_encoder.config.projection_dim, **audioldm.UNET)
         vae = AutoencoderKL(**audioldm.VAE)
         vocoder = SpeechT5HifiGan(SpeechT5HifiGanConfig(**audioldm.VOCODER))
+        for weight in vocoder.parameters():
+            if weight.dim() > 1:  # as transformers begins it, it is all but silent
+                torch.nn.init.kaiming_normal_(weight)
     folder = tmp_path_factory.mktemp('audioldm')
     audioldm.save(folder, vae, vocoder, unet, tokenizer, text_encoder)
     return folder

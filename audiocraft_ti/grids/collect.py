@@ -51,10 +51,11 @@ def _gather(xp: XP, out: Path) -> tp.Iterator[tp.Dict[str, tp.Any]]:
         shutil.rmtree(folder, ignore_errors=True)
         history = json.loads((source / 'history.json').read_text())
         shutil.copytree(source / 'samples' / str(len(history)), folder / 'samples')
-        for file in source.glob('*.safetensors'):  # a fine-tuned model has none
+        for file in source.glob('concept.safetensors'):  # a tuned model has none
             shutil.copy(file, folder / f'{name}.safetensors')
+        metrics = {**best_losses(history), **history[-1].get('evaluate', {})}
         yield {'concept': name, 'sig': xp.sig, 'folder': folder.name, 'overrides': xp.argv,
-               **{key: value for key, value in {**best_losses(history), **history[-1].get('evaluate', {})}.items() if key in COLUMNS}}
+               **{key: value for key, value in metrics.items() if key in COLUMNS}}
 
 
 def _page(grid: str, rows: tp.List[tp.Dict[str, tp.Any]], count: int, out: Path) -> str:

@@ -58,6 +58,7 @@ def test_textual_inversion_changes_the_vectors_and_not_a_bit_of_the_base(make): 
     for epoch in solver.history:
         assert {'mse', 'mse_start', 'mse_no_text', 'mse_class_word'} <= set(epoch['valid'])
         assert {'mse', 'lr', 'vector_norm'} <= set(epoch['train'])
+    assert {'clap_reconstruction_held_out', 'clap_editability'} <= set(solver.history[-1]['evaluate'])
 
 
 def test_the_loss_is_the_error_of_the_noise_that_is_found(make):  # eq. 1
@@ -88,14 +89,14 @@ def test_what_is_accumulated_is_the_gradient_of_the_whole_batch(make):
     solver.optimizer.zero_grad = lambda: None
     solver.optimizer.step = lambda: None
     gradients = []
-    for parts in (1, 4):
+    for idx, parts in enumerate((1, 4)):
         solver.cfg.optim.accumulate = parts
         solver.vectors.grad = None
         times = torch.tensor([100, 300, 500, 700])
         solver._draw_times = lambda *args: times
         solver.noise_loss = lambda moments, prompts, times: (
             solver.conditioner(prompts) * moments.mean((1, 2, 3))[:, None] * times[:, None]).mean()
-        solver.run_step(0, (moments, infos), {})
+        solver.run_step(idx, (moments, infos), {})
         gradients.append(solver.vectors.grad.clone())
     torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-6)
 
