@@ -74,6 +74,7 @@ class ConceptSolver(MusicGenSolver):
             return
         prompts = load_prompts(self.cfg.dataset.neutral_prompts)
         cache = TokenCache(self.cfg.tokens.cache_path or environment.CACHE / 'tokens', self.base.codec, self.device)
+        self._write_manifests()
         for split, clips in zip(('train', 'valid'), self._clips()):
             length = sum(clip.length for clip in clips)
             self.logger.info("%s: %d clips, %.1f s in all", split.capitalize(), len(clips), length)
@@ -96,14 +97,19 @@ class ConceptSolver(MusicGenSolver):
         return get_loader(dataset, None, batch_size=cfg.batch_size, num_workers=cfg.num_workers, seed=self.cfg.seed,
                           collate_fn=dataset.collater)
 
-    def _clips(self) -> tp.Tuple[tp.List[manifest.Clip], tp.List[manifest.Clip]]:
-        """The two manifests, made once and kept in the run's folder."""
+    def _write_manifests(self) -> None:
+        """Make the two manifests, once, to be kept in the run's folder."""
         folder = self.folder / 'manifest'
         if flashy.distrib.is_rank_zero() and not folder.exists():
             source = manifest.collect(**self.cfg.datasource, min_length=self.cfg.dataset.segment_duration)
             manifest.write(folder, *source)
         flashy.distrib.barrier()
-        return manifest.load(folder / 'train.jsonl', 'manifest'), manifest.load(folder / 'valid.jsonl', 'manifest')
+
+    def _clips(self) -> tp.Tuple[tp.List[manifest.Clip], tp.List[manifest.Clip]]:
+        """What is learned from and what is held out."""
+        train, valid = (manifest.load(self.folder / 'manifest' / f'{split}.jsonl', 'manifest')
+                        for split in ('train', 'valid'))
+        return train, valid
 
     def _prepare_tokens_and_attributes(self, batch: tp.Any, check_synchronization_points: bool = False):
         codes, infos = batch  # [B, K, T]
