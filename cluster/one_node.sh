@@ -142,7 +142,7 @@ stop() {
         local pid
         pid=$(cat "$folder/run/$name.pid" 2>/dev/null) || continue
         kill "$pid" 2>/dev/null || continue
-        timeout 10 tail --pid="$pid" -f /dev/null || kill -9 "$pid"
+        timeout 10 tail --pid="$pid" -f /dev/null || kill -9 "$pid" 2>/dev/null || true
     done
     rm -rf "$folder"
 }

@@ -20,7 +20,7 @@ from audiocraft_ti.errors import UserError
 from audiocraft_ti.models import hub
 
 
-ELSEWHERE = {'benchmark', 'study'}  # with all that they need, in tests/evaluation and tests/study
+ELSEWHERE = {'benchmark', 'collect', 'study'}  # with all that they need, in tests/evaluation, grids and study
 
 
 @pytest.fixture

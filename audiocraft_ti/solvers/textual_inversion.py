@@ -125,7 +125,6 @@ class TextualInversion(ConceptSolver):
                             "or damaged: start the run anew with --clear, or go on with the version that wrote it."
                             ) from error
 
-    @flashy.distrib.rank_zero_only
     def save_checkpoints(self) -> None:
         """Write the state at the end of an epoch, and the concept."""
         self.progress.update(updates=[], pending={})

@@ -39,8 +39,10 @@ def cluster(tmp_path_factory):
 
 
 def script(command, folder):
+    """Call the script, with ports that no other test run on this machine has."""
     return subprocess.run([ROOT / 'cluster' / 'one_node.sh', command, folder], text=True, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          env={**os.environ, 'CLUSTER_PORT': str(20000 + 4 * (os.getpid() % 3000))})
 
 
 @pytest.fixture(scope='module')
@@ -70,7 +72,7 @@ def until(condition, what, seconds=900):
 def states(cluster):
     """States of all jobs, by their numbers."""
     lines = subprocess.run(['sacct', '-X', '-n', '-P', '-o', 'jobid,state'], text=True, stdout=subprocess.PIPE,
-                           env={**os.environ, 'SLURM_CONF': cluster['SLURM_CONF']}, check=True).stdout.split()
+                           env={**os.environ, 'SLURM_CONF': cluster['SLURM_CONF']}, check=True).stdout.splitlines()
     return {job: state.split()[0] for job, state in (line.split('|') for line in lines)}
 
 

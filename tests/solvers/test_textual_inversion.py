@@ -170,7 +170,7 @@ def test_no_dropout_of_the_base_touches_a_prompt(make_solver, recordings, tmp_pa
     cfg = OmegaConf.create(pkg['xp.cfg'])
     cfg.conditioners.description.t5.word_dropout = cfg.classifier_free_guidance.training_dropout = 0.3  # as MusicGen's
     torch.save({**pkg, 'xp.cfg': OmegaConf.to_yaml(cfg)}, export / 'state_dict.bin')
-    solver = make_solver(f'continue_from={export}', f'datasource.folder={recordings}', *SHORT)
+    solver = make_solver(f'continue_from={export}', f'datasource.folder={recordings}', 'concept.train_ratio=1', *SHORT)
     assert solver.base.cfg.conditioners.description.t5.word_dropout == 0.3
     assert solver.base.cfg.classifier_free_guidance.training_dropout == 0.3
     solver.model.train()
