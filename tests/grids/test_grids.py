@@ -1,7 +1,6 @@
 import json
 import os
 import subprocess
-import time
 
 import pytest
 import treetable as tt
@@ -145,13 +144,11 @@ def test_the_table_marks_the_best_of_each_column():
     assert f'{again["valid"]["ce"]:.1f}' == '9.0*'  # the best there is now
 
 
-def test_200_runs_are_listed_within_a_minute(dora, tmp_path):
+def test_200_runs_are_listed(dora, tmp_path):
     for index in range(200):
         (tmp_path / 'root' / f'sound{index}').mkdir(parents=True)
-    begin = time.time()
     output = dora('grid', 'ti.concepts', '--dry_run', '--init', '--no_monitoring', AUDIOCRAFT_TI_BASES='tiny',
                   AUDIOCRAFT_TI_CONCEPTS=str(tmp_path / 'root'))
-    assert time.time() - begin < 60
     assert len(dora.xps) == 200 and 'sound199' in output
 
 

@@ -2,7 +2,6 @@
 import json
 import multiprocessing
 import random
-import time
 
 import pytest
 import torch
@@ -39,11 +38,27 @@ def start(tmp_path, monkeypatch):
     return start
 
 
-def seconds(process):
-    begin = time.time()
+def finish(process):
     process.join()
     assert process.exitcode == 0
-    return time.time() - begin
+
+
+def checkpoint(xp):
+    """What tells one state of a run's checkpoint from the next, if there is any."""
+    path = xp / 'checkpoint.th'
+    return path.stat().st_mtime_ns if path.exists() else None
+
+
+def kill_at_some_moment(process, xp, rng):
+    """Kill a run on its way: on its way to the next checkpoint, or a little after that."""
+    before, after = checkpoint(xp), rng.random() < 0.6
+    while after and checkpoint(xp) == before:
+        process.join(0.002)
+        assert process.is_alive()
+    process.join(rng.uniform(0, 0.3 if after else 3))
+    assert process.is_alive()
+    process.kill()
+    process.join()
 
 
 def losses(xp):
@@ -54,22 +69,17 @@ def losses(xp):
 
 
 def test_killed_at_20_moments_in_succession_ends_with_the_same_bits(start, argv, tmp_path):
-    seconds(start([*argv, 'optim.epochs=1']))  # fills the cache, and gets the imports over
-    whole = seconds(start(argv))
-    again = seconds(start(argv))  # finds it done: all the time that goes by beside training
+    argv = [*argv, 'optim.epochs=6']  # enough for every kill to find it on its way
+    finish(start(argv))
     other, rng, moments = [*argv, 'label=killed'], random.Random(1), set()
     xps = [tmp_path / 'dora' / 'xps' / train.main.get_xp(arguments).sig for arguments in (argv, other)]
     for _ in range(KILLS):
-        process = start(other)
-        process.join(rng.uniform(0.5, 1) * again + rng.uniform(0, 0.12) * (whole - again))
-        assert process.is_alive()
-        process.kill()
-        process.join()
+        kill_at_some_moment(start(other), xps[1], rng)
         if (xps[1] / 'checkpoint.th').exists():
             state = torch.load(xps[1] / 'checkpoint.th', weights_only=True)
             moments.add((len(state['history']), len(state['progress']['updates'])))
     assert len(moments) > 3  # it was on its way in between
-    seconds(start(other))
+    finish(start(other))
     assert losses(xps[0]) == losses(xps[1])
     concepts = [Concept.load(xp / 'concept.safetensors') for xp in xps]
     assert torch.equal(concepts[0].vectors, concepts[1].vectors)
