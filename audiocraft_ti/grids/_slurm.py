@@ -13,5 +13,5 @@ def job(base: str) -> tp.Dict[str, tp.Any]:
         base (str): Name or folder of the base model; what it ends in tells its size.
     """
     sizes = AudioCraftEnvironment.instance()._get_cluster_config().get('slurm', {})
-    size = next((size for size in sizes if base.rstrip('/').endswith(size)), None)
+    size = next((size for size in sizes if base.rstrip('/').endswith(size)), '')
     return {'partition': AudioCraftEnvironment.get_slurm_partitions(), **sizes.get(size, {})}

@@ -8,6 +8,7 @@ CONCEPTS = {'zither': 'guitar', 'conga': 'snare', 'flute': 'flute'}  # and the w
 SEEDS = (1, 2, 3)
 THE_PAPER = 'the paper'
 FINE_TUNING = 'fine-tuning of all weights'
+PAPER: tp.Dict[str, tp.Any] = {'concept.train_ratio': 1, 'concept.init': 'gaussian'}  # the tiny base's differ
 SETTINGS: tp.Dict[str, tp.Dict[str, tp.Any]] = {
     THE_PAPER: {},
     '1 vector': {'concept.num_vectors': 1},
@@ -25,6 +26,8 @@ SETTINGS: tp.Dict[str, tp.Dict[str, tp.Any]] = {
     '1 s crops': {'dataset.segment_duration': 1},
     '2 s crops': {'dataset.segment_duration': 2},
     'one prompt': {'dataset.neutral_prompts': ['A recording of a {}']},
+    'half of them in training': {'concept.train_ratio': 0.5},
+    'start: mean, half in training': {'concept.train_ratio': 0.5, 'concept.init': 'mean'},
     FINE_TUNING: {'solver': 'musicgen/finetune_tiny'},
 }
 
@@ -42,8 +45,10 @@ def runs() -> tp.Iterator[Run]:
     for timbre, class_word in CONCEPTS.items():
         for seed in SEEDS:
             for setting, changes in SETTINGS.items():
-                yield Run(setting, timbre, seed, {'solver': 'musicgen/ti_tiny', 'generate.num_samples': 10,
-                                                  'seed': seed, **concept(timbre, class_word), **changes})
+                paper = {} if setting == FINE_TUNING else PAPER
+                yield Run(setting, timbre, seed, {
+                    'solver': 'musicgen/ti_tiny', 'generate.num_samples': 10, 'seed': seed,
+                    **concept(timbre, class_word), **paper, **changes})
 
 
 @ConceptExplorer
