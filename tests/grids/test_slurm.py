@@ -20,7 +20,7 @@ CONCEPTS = ('conga', 'flute', 'theremin', 'zither')
 TINY = ('dataset.batch_size=4 dataset.segment_duration=1 dataset.valid.num_samples=4 generate.duration=0.5 '
         'generate.num_samples=1 ')
 SHORT = TINY + 'optim.epochs=1 optim.updates_per_epoch=3'
-LONG = TINY + 'optim.epochs=3 optim.updates_per_epoch=100 checkpoint.save_every_updates=2 label=long'
+LONG = TINY + 'optim.epochs=2 optim.updates_per_epoch=60 checkpoint.save_every_updates=2 label=long'
 
 
 @pytest.fixture(scope='module')
@@ -110,7 +110,7 @@ def test_cancelled_or_without_its_nodes_daemon_a_run_goes_on(cluster, grid):
     until(lambda: states(cluster)[job] == 'CANCELLED', 'not cancelled')
     state = torch.load(xp / 'checkpoint.th', weights_only=True)
     done = len(state['history']), len(state['progress']['updates'])
-    assert (0, 0) < done < (3, 0)
+    assert (0, 0) < done < (2, 0)
 
     assert 'Scheduled job' not in grid('--no_monitoring', **pack)
     assert grid('--no_monitoring', '--retry', **pack).count('Scheduled job') == 1
@@ -123,5 +123,5 @@ def test_cancelled_or_without_its_nodes_daemon_a_run_goes_on(cluster, grid):
     assert not script('node', folder).returncode
     until(lambda: states(cluster)[job] not in ('RUNNING', 'PENDING', 'COMPLETING'), 'it does not end')
     assert states(cluster)[job] == 'COMPLETED'
-    assert len(grid.dora.history(xp)) == 3
+    assert len(grid.dora.history(xp)) == 2
     assert all((xp / name / 'concept.safetensors').exists() for name in CONCEPTS)
