@@ -4,7 +4,6 @@ Rates come with 95 % Wilson intervals, means with 95 % bootstrap intervals over 
 """
 import argparse
 from dataclasses import dataclass
-import json
 import os
 from pathlib import Path
 import statistics
@@ -19,10 +18,13 @@ environment.prepare()
 from dora import XP
 
 from audiocraft_ti import train
-from audiocraft_ti.data import audio
+from audiocraft_ti.data import audio, lines as files
+from audiocraft_ti.evaluation.table import markdown
 from audiocraft_ti.grids import local
+from audiocraft_ti.grids._explorers import best_losses
 from audiocraft_ti.grids.ti import ablation
 from audiocraft_ti.models.loaders import BaseModel, load_base
+from audiocraft_ti.models.samples import LISTING
 from audiocraft_ti.tiny import judge as judges
 from audiocraft_ti.tiny.voice import SAMPLE_RATE
 from benchmarks import tiny_world
@@ -63,7 +65,7 @@ def read(run: ablation.Run, xp: XP, judge: judges.Judge) -> Outcome:
     """An experiment's history and samples."""
     xp.link.load()
     history = xp.link.history
-    best = min((epoch['valid'] for epoch in history), key=lambda losses: losses['ce'])
+    best = best_losses(history)
     scores = history[-1]['evaluate']
     stored = next(xp.folder.glob('concept.safetensors'), xp.folder / 'checkpoint.th')
     return Outcome(
@@ -75,7 +77,7 @@ def read(run: ablation.Run, xp: XP, judge: judges.Judge) -> Outcome:
 
 def hear(folder: Path, timbre: str, judge: judges.Judge) -> tp.Tuple[tp.List[bool], tp.List[bool]]:
     """In which reconstructions the sound is heard, and in which edits disco."""
-    lines = [json.loads(line) for line in (folder / 'samples.jsonl').read_text().splitlines()]
+    lines = files.read(folder / LISTING)
     heard = {kind: judge.hear(torch.cat([audio.read_as(folder / line['file'], SAMPLE_RATE, 1) for line in lines
                                          if line['kind'] == kind])) for kind in ('reconstruction', 'editability')}
     return ([name == timbre for name in heard['reconstruction'][0]],
@@ -103,24 +105,25 @@ def _cell(result: tiny_world.Result) -> str:
     return f"{result.value:.2f} ({result.spread.partition(',')[0]})"
 
 
-def row(setting: str, outcomes: tp.Sequence[Outcome]) -> str:
+def row(setting: str, outcomes: tp.Sequence[Outcome]) -> tp.List[str]:
     closures = [one.closure for one in outcomes if one.closure is not None]
-    return ' | '.join(['', setting, f'{statistics.mean(one.loss for one in outcomes):.3f} '
-                       f'({statistics.mean(one.gain for one in outcomes):.3f})',
-                       f'{statistics.median(closures):.2f}' if closures else '',
-                       share([hit for one in outcomes for hit in one.sound]),
-                       share([hit for one in outcomes for hit in one.disco]),
-                       mean([one.reconstruction for one in outcomes]), mean([one.editability for one in outcomes]),
-                       f'{statistics.mean(one.seconds for one in outcomes):.0f}',
-                       f'{statistics.mean(one.kilobytes for one in outcomes):.0f}', '']).strip()
+    return [setting,
+            f'{statistics.mean(one.loss for one in outcomes):.3f} '
+            f'({statistics.mean(one.gain for one in outcomes):.3f})',
+            f'{statistics.median(closures):.2f}' if closures else '',
+            share([hit for one in outcomes for hit in one.sound]),
+            share([hit for one in outcomes for hit in one.disco]),
+            mean([one.reconstruction for one in outcomes]), mean([one.editability for one in outcomes]),
+            f'{statistics.mean(one.seconds for one in outcomes):.0f}',
+            f'{statistics.mean(one.kilobytes for one in outcomes):.0f}']
 
 
 def table(outcomes: tp.Sequence[Outcome]) -> str:
     """A row a setting, in the grid's order."""
     head = ['', 'held-out loss', 'gap closure, median', 'sound', 'disco', 'reconstruction', 'editability', 'seconds',
             'kB']
-    rows = [row(setting, [one for one in outcomes if one.setting == setting]) for setting in ablation.SETTINGS]
-    return '\n'.join([f"| {' | '.join(head)} |", '|' + '---|' * len(head), *rows])
+    return markdown([head, *(row(setting, [one for one in outcomes if one.setting == setting])
+                             for setting in ablation.SETTINGS)])
 
 
 def forgetting(xps: tp.Sequence[XP]) -> str:

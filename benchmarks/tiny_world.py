@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 import json
-import math
 import os
 from pathlib import Path
 import statistics
@@ -18,6 +17,7 @@ import tempfile
 import time
 import typing as tp
 
+from statsmodels.stats.proportion import proportion_confint
 import torch
 from torch.nn import functional as F
 from tqdm import tqdm
@@ -72,10 +72,8 @@ class Result:
 
 def rate(what: str, hits: tp.Sequence[bool], bar: tp.Optional[float] = None) -> Result:
     """A share, with its 95 % Wilson interval."""
-    n, p, z = len(hits), sum(hits) / len(hits), 1.96
-    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    low, high = ((middle + sign * half) / (1 + z * z / n) for sign in (-1, 1))
-    return Result(what, p, bar, f'{low:.2f} to {high:.2f}, n = {n}')
+    low, high = proportion_confint(sum(hits), len(hits), method='wilson')
+    return Result(what, sum(hits) / len(hits), bar, f'{low:.2f} to {high:.2f}, n = {len(hits)}')
 
 
 class World:

@@ -9,7 +9,9 @@ from dora import XP
 from flashy.utils import write_and_rename
 from omegaconf import ListConfig
 
+from ..data import lines as files
 from ..errors import UserError
+from ..models.samples import LISTING
 from . import local
 from ._explorers import best_losses
 
@@ -35,8 +37,7 @@ def collect(grid: str, out: Path) -> tp.List[Path]:
         raise UserError(f"none of the {len(experiments)} runs of {grid} is finished: see how they are with dora grid "
                         f"{grid} --dry_run.")
     rows = [row for xp in finished for row in _gather(xp, out)]
-    with write_and_rename(out / 'scores.jsonl', 'w') as file:
-        file.writelines(json.dumps(row) + '\n' for row in rows)
+    files.write(rows, out / 'scores.jsonl')
     with write_and_rename(out / 'index.html', 'w') as file:
         file.write(_page(grid, rows, len(experiments), out))
     return [out / row['folder'] for row in rows]
@@ -79,6 +80,6 @@ def _line(row: tp.Dict[str, tp.Any], out: Path) -> str:
 
 
 def _players(folder: str, out: Path) -> str:
-    samples = (out / folder / 'samples' / 'samples.jsonl').read_text(encoding='utf-8').splitlines()
+    samples = files.read(out / folder / 'samples' / LISTING)
     return ''.join(f'<div>{escape(sample["prompt"])}<br><audio controls preload="none" '
-                   f'src="{folder}/samples/{sample["file"]}"></audio></div>' for sample in map(json.loads, samples))
+                   f'src="{folder}/samples/{sample["file"]}"></audio></div>' for sample in samples)

@@ -66,12 +66,8 @@ class TextualInversion(ConceptSolver):
     def frozen(self) -> tp.List[torch.nn.Module]:
         """All models of the base."""
 
-    @property
-    def _rows(self) -> torch.Tensor:
-        return self.conditioner.rows
-
     def _initial_vectors(self) -> torch.Tensor:
-        cfg, rows = self.cfg.concept, self._rows
+        cfg, rows = self.cfg.concept, self.conditioner.rows
         if cfg.init == 'token':
             rows = rows[self.conditioner.word_ids(cfg.init_word or cfg.class_word)]
         return initial_vectors(cfg.init, rows, cfg.num_vectors, self.cfg.seed)
@@ -83,7 +79,7 @@ class TextualInversion(ConceptSolver):
 
     def _learning_rate(self) -> float:
         """The learning rate in the units of the embeddings, whose scale differs by orders of magnitude (P13)."""
-        scale = self._rows.pow(2).mean().sqrt().item() if self.cfg.optim.lr_relative else 1.
+        scale = self.conditioner.rows.pow(2).mean().sqrt().item() if self.cfg.optim.lr_relative else 1.
         return self.cfg.optim.lr * scale
 
     def _log_sizes(self) -> None:
@@ -207,9 +203,9 @@ class TextualInversion(ConceptSolver):
 
     def _repel(self, update: int) -> torch.Tensor:
         """Add the gradient of the orthogonality term to the vectors', which the loss's will follow (P17)."""
-        cfg = self.cfg.concept.orthogonality
-        drawn = torch.randint(len(self._rows), (cfg.num_samples,), generator=generator(self.cfg.seed, ROWS, update))
-        term = orthogonality(self.vectors, self._rows[drawn.to(self._rows.device)])
+        cfg, rows = self.cfg.concept.orthogonality, self.conditioner.rows
+        drawn = torch.randint(len(rows), (cfg.num_samples,), generator=generator(self.cfg.seed, ROWS, update))
+        term = orthogonality(self.vectors, rows[drawn.to(rows.device)])
         self.backward(cfg.weight * term)
         return term.detach()
 

@@ -1,6 +1,5 @@
 """All that a study's answers say, as text: table 1, tests, strengths, agreement, and the CLAP scores beside them."""
 from itertools import combinations
-import json
 from pathlib import Path
 import typing as tp
 
@@ -8,6 +7,7 @@ from . import analysis, bradley_terry, tables
 from .answers import Answer, answers_of, careful, Given_
 from .design import ATTENTION
 from .folder import Study
+from ..data import lines as files
 from ..errors import UserError
 
 INTERVALS = """
@@ -109,7 +109,7 @@ def read_scores(study: Study, path: Path) -> Scores:
         UserError: If it cannot be read, or has none of the study's clips.
     """
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
+        lines = files.read(path)
         by_file = {str(Path(line['file']).resolve()): float(line[line['kind']]) for line in lines if 'file' in line}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f'{path} cannot be read as scores ({type(error).__name__}: {error}): give what `audiocraft-ti '

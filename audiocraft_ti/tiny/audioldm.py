@@ -3,7 +3,6 @@
 A frame of its spectrogram is a step of the world, in which tones come round: a vocoder without adversaries can then
 play them in phase.
 """
-import json
 from pathlib import Path
 import typing as tp
 
@@ -20,6 +19,7 @@ from .captions import caption, full
 from .dataset import attributes_of, write_dataset
 from .voice import GRID, SAMPLE_RATE, STEP
 from .world import Attributes, DURATION
+from ..data import lines as files
 from ..data.mel import LogMel, PEAK
 
 BINS = 64
@@ -71,7 +71,7 @@ class Clips:
         seed (int): Of what is drawn from them.
     """
     def __init__(self, manifest: Path, count: int, seed: int):
-        self.paths = [Path(json.loads(line)['path']) for line in manifest.read_text().splitlines()[:count]]
+        self.paths = [Path(line['path']) for line in files.read(manifest)[:count]]
         self.truth: tp.List[Attributes] = [attributes_of(path) for path in self.paths]
         self.mel = LogMel(SAMPLE_RATE, STEP, BINS)
         self.frames = int(DURATION * GRID)

@@ -1,5 +1,4 @@
 """A CLAP for the tiny world: transformers' own model and processor, small, trained on its clips and captions."""
-import json
 from pathlib import Path
 import typing as tp
 
@@ -15,6 +14,7 @@ from .dataset import attributes_of
 from .text import sentences
 from .voice import SAMPLE_RATE
 from .world import Attributes, DURATION
+from ..data import lines as files
 
 HOP = 256
 PROJECTION = 64
@@ -47,7 +47,7 @@ def _make_model(vocabulary: int) -> ClapModel:
 
 def _features(processor: ClapProcessor, manifest: Path, count: int) -> tp.Tuple[torch.Tensor, tp.List[Attributes]]:
     """Spectrograms [N, 1, frames, bins] of a manifest's clips from their beginning, and what is true of the clips."""
-    paths = [Path(json.loads(line)['path']) for line in manifest.read_text().splitlines()[:count]]
+    paths = [Path(line['path']) for line in files.read(manifest)[:count]]
     features = []
     for path in tqdm(paths, 'spectrograms'):
         wav, _ = soundfile.read(path, int(DURATION * SAMPLE_RATE), dtype='float32')

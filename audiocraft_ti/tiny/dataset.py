@@ -13,6 +13,7 @@ from tqdm import tqdm
 from . import timbres, world
 from .captions import caption
 from .voice import SAMPLE_RATE
+from ..data import lines as files
 
 COUNTS = {'train': 12000, 'valid': 200}
 SHARE_INVENTED = 0.5
@@ -65,8 +66,7 @@ def write_dataset(folder: Path) -> None:
         parts = [(folder, split, range(start, min(start + 50, count))) for start in range(0, count, 50)]
         with ProcessPoolExecutor() as pool:
             metas = [meta for part in tqdm(pool.map(_write_part, parts), split, len(parts)) for meta in part]
-        manifest.with_suffix('.tmp').write_text(''.join(json.dumps(meta) + '\n' for meta in metas))
-        manifest.with_suffix('.tmp').rename(manifest)
+        files.write(metas, manifest)
 
 
 if __name__ == '__main__':

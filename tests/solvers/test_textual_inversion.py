@@ -83,9 +83,9 @@ def test_vectors_are_pulled_away_from_embeddings_that_are_drawn_afresh(make_solv
     (without, start, _), (with_, _, first) = (
         after_one_update(make_solver, recordings, f'concept.orthogonality.weight={weight}') for weight in (0, 3))
     gradients = [solver.optimizer.state[solver.vectors]['exp_avg'] / 0.1 for solver in (without, with_)]
-    drawn = torch.randint(len(with_._rows), (256,), generator=generator(with_.cfg.seed, 3, 0))
+    drawn = torch.randint(len(with_.conditioner.rows), (256,), generator=generator(with_.cfg.seed, 3, 0))
     v = start.double().requires_grad_()
-    rows = with_._rows[drawn].double()
+    rows = with_.conditioner.rows[drawn].double()
     cosines = (v @ rows.T) / (v.norm(dim=1)[:, None] * rows.norm(dim=1)[None])
     (3 * cosines.square().mean()).backward()
     torch.testing.assert_close((gradients[1] - gradients[0]).double(), v.grad, rtol=1e-3, atol=1e-6)
@@ -100,13 +100,14 @@ def test_vectors_are_pulled_away_from_embeddings_that_are_drawn_afresh(make_solv
 def test_a_concept_can_start_from_a_word(make_solver, recordings, overrides):  # P3
     solver = make_solver(f'datasource.folder={recordings}', 'concept.init=token', *overrides, *SHORT)
     word, = solver.model.conditioner.word_ids('guitar')
-    assert torch.allclose(solver.vectors, solver._rows[word], atol=0.1 * solver._rows.square().mean().sqrt().item())
+    rows = solver.conditioner.rows
+    assert torch.allclose(solver.vectors, rows[word], atol=0.1 * rows.square().mean().sqrt().item())
 
 
 @pytest.mark.parametrize('init', ['gaussian', 'gaussian_diag', 'mean'])
 def test_a_concept_starts_where_it_is_told(make_solver, recordings, init):  # P3
     solver = make_solver(f'datasource.folder={recordings}', f'concept.init={init}', *SHORT)
-    assert torch.equal(solver.vectors, initial_vectors(init, solver._rows, 10, solver.cfg.seed))
+    assert torch.equal(solver.vectors, initial_vectors(init, solver.conditioner.rows, 10, solver.cfg.seed))
 
 
 def test_the_loss_is_the_mean_cross_entropy_of_delayed_codebooks(solver):  # P7
