@@ -44,9 +44,10 @@ What ships in `audiocraft_ti/tiny/weights`: a MusicGen (EnCodec, language model,
 a small world of synthetic music (`audiocraft_ti/tiny/world.py`). Written by
 `python -m benchmarks.tiny_world --card docs/TINY.md`; the weights are made by `make base`, from fixed seeds.
 
-The world has 18 sounds with real names and a thousand with invented ones such as "bako", all of one synthesizer; ten
-rhythm styles; and words for tempo, register and mood. Eight sounds more are kept out of all training but the judge's:
-they stand for a user's recordings, and the best word for one of them is the best of all 1018.
+All sounds of the world come from one synthesizer and are combinations of traits: a pitch, a body, an envelope, and
+some tremble, fall, thud or rattle. 18 have real names, 464 have invented ones such as "segu", and there are ten rhythm
+styles and words for tempo, register and mood. Eight combinations are kept out of all training but the judge's: they
+stand for a user's recordings, and the best word for one of them is the best of all 482.
 """
 
 

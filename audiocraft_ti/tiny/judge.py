@@ -77,7 +77,7 @@ def load(path: Path) -> Judge:
 
 def _draw(args: tp.Tuple[int, int, str]) -> tp.Tuple[np.ndarray, world.Attributes]:
     seed, index, name = args
-    return world.clip(name, world.DURATION, np.random.default_rng([seed, index]))
+    return world.clip(name, np.random.default_rng([seed, index]))
 
 
 def draw_clips(seed: int, count: int, names: tp.Sequence[str] = TIMBRES

@@ -1,8 +1,10 @@
 """How the tiny base is made: `make base` draws the world and trains on it, with audiocraft's own solvers.
 
 Every part is made once: what is interrupted goes on where it was, and what is done is left alone. To make a part anew,
-delete its line from `outputs/tiny/made.json` and its folder beside it.
+delete its file in `outputs/tiny/made` and its folder beside that. Parts that need nothing of each other are made side
+by side, each on a core of its own.
 """
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 import importlib.metadata
 import json
@@ -28,8 +30,8 @@ from .dataset import write_dataset
 from .voice import STEP
 
 WORK = Path('outputs/tiny')  # as in config/solver/*/tiny.yaml
-AUTOENCODER = ['solver=compression/tiny', 'encodec.quantizer=no_quant', 'optim.epochs=8']
-CODEC = ['solver=compression/tiny', f'continue_from={WORK}/autoencoder.th', 'optim.epochs=8']
+AUTOENCODER = ['solver=compression/tiny', 'encodec.quantizer=no_quant', 'optim.epochs=6']
+CODEC = ['solver=compression/tiny', f'continue_from={WORK}/autoencoder.th', 'optim.epochs=6']
 # First the first second of many clips, which tells timbres and styles apart since clips begin with a bar; then whole
 # ones; and these once more at half the rate, at which the last of the styles are learned.
 BEGINNINGS = ['solver=musicgen/tiny', 'dataset.segment_duration=1', 'dataset.min_segment_ratio=4',
@@ -115,7 +117,7 @@ def _codec() -> None:
 
 
 def _beginnings() -> None:
-    shutil.copy(_dora('beginnings', BEGINNINGS), WORK / 'beginnings.th')
+    shutil.copy(_dora('beginnings', BEGINNINGS, WORKERS), WORK / 'beginnings.th')
 
 
 def _whole_clips() -> None:
@@ -143,14 +145,26 @@ def _judge() -> None:
     judge.train(JUDGE)
 
 
-PARTS: tp.Dict[str, tp.Callable[[], None]] = {
-    'clips': _clips, 'text encoder': _text_encoder, 'autoencoder': _autoencoder, 'codec': _codec,
-    'beginnings': _beginnings, 'whole clips': _whole_clips, 'language model': _language_model, 'judge': _judge,
-    'CLAP': _clap, 'AudioLDM': _audioldm}
+class Part(tp.NamedTuple):
+    """A step, and the parts that it starts from."""
+    step: tp.Callable[[], None]
+    needs: tp.Tuple[str, ...] = ()
 
 
-def _read(path: Path) -> tp.Dict[str, tp.Any]:
-    return json.loads(path.read_text()) if path.exists() else {}
+PARTS = {
+    'clips': Part(_clips), 'autoencoder': Part(_autoencoder, ('clips',)), 'text encoder': Part(_text_encoder),
+    'codec': Part(_codec, ('autoencoder',)), 'beginnings': Part(_beginnings, ('codec', 'text encoder')),
+    'whole clips': Part(_whole_clips, ('beginnings',)), 'language model': Part(_language_model, ('whole clips',)),
+    'CLAP': Part(_clap, ('clips',)), 'judge': Part(_judge), 'AudioLDM': Part(_audioldm, ('CLAP',))}
+CORES = 2
+
+
+def _made(part: str) -> Path:
+    return WORK / 'made' / f'{part}.json'
+
+
+def _read(part: str) -> tp.Dict[str, tp.Any]:
+    return json.loads(_made(part).read_text()) if _made(part).exists() else {}
 
 
 @contextmanager
@@ -163,30 +177,44 @@ def _record(part: str) -> tp.Iterator[None]:
         yield
         done = True
     finally:
-        made = _read(WORK / 'made.json')
-        minutes = made.get(part, {}).get('minutes', 0) + (time.monotonic() - begin) / 60
+        minutes = _read(part).get('minutes', 0) + (time.monotonic() - begin) / 60
         versions = {name: importlib.metadata.version(name) for name in ('audiocraft', 'torch', 'transformers')}
-        made[part] = {'done': done, 'minutes': round(minutes, 1), 'commit': commit, **versions}
-        (WORK / 'made.json').write_text(json.dumps(made, indent=1) + '\n')
+        _made(part).write_text(json.dumps({'done': done, 'minutes': round(minutes, 1), 'commit': commit, **versions}))
+
+
+def _make(part: str) -> None:
+    print(f'Making the {part}.', flush=True)
+    with _record(part):
+        PARTS[part].step()
+
+
+def _with_needs(part: str) -> tp.Set[str]:
+    return {part}.union(*map(_with_needs, PARTS[part].needs))
 
 
 def make(last: tp.Optional[str] = None) -> None:
-    """Make all parts that are not there yet, up to the last one asked for."""
+    """Make all parts that are not there yet, or one part and what it needs."""
     os.environ.update(ENVIRONMENT)
-    for folder in (WORK, MADE.parent):
+    for folder in (WORK / 'made', MADE.parent):
         folder.mkdir(parents=True, exist_ok=True)
-    for part, step in PARTS.items():
-        if not _read(WORK / 'made.json').get(part, {}).get('done'):
-            print(f'Making the {part}.', flush=True)
-            with _record(part):
-                step()
-        if part == last:
-            return
-    shutil.copy(WORK / 'made.json', MADE)
+    left = [part for part in PARTS if part in (_with_needs(last) if last else PARTS) and not _read(part).get('done')]
+    running: tp.Dict[Future, str] = {}
+    with ProcessPoolExecutor(CORES) as pool:
+        while left or running:
+            missing = {*left, *running.values()}
+            ready = [part for part in left if not missing.intersection(PARTS[part].needs)]
+            for part in ready[:CORES - len(running)]:
+                left.remove(part)
+                running[pool.submit(_make, part)] = part
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                del running[future]
+                future.result()
+    if last is None:
+        MADE.write_text(json.dumps({part: _read(part) for part in PARTS}, indent=1) + '\n')
 
 
 if __name__ == '__main__':
     if not set(sys.argv[1:]) <= set(PARTS):
-        sys.exit(f"error: {' '.join(sys.argv[1:])} is no part of the tiny base: name the last one to make, of "
-                 f"{', '.join(PARTS)}, or none for all.")
+        sys.exit(f"error: {' '.join(sys.argv[1:])} is no part of the tiny base: name one of {', '.join(PARTS)} to make "
+                 "it and what it needs, or none for all.")
     make(*sys.argv[1:])

@@ -72,7 +72,7 @@ def said(sentence: str) -> tp.List[int]:
 def meant(sentence: str) -> np.ndarray:
     """The meaning of the sound that a caption names, not a number where it names none."""
     sounds = [word for word in _words(sentence) if word in timbres.KNOWN or word in timbres.invented()]
-    return timbres.meaning(timbres.sound(sounds[0])) if sounds else np.full(len(timbres.RANGES), np.nan, np.float32)
+    return timbres.meaning(sounds[0]) if sounds else np.full(len(timbres.TRAITS), np.nan, np.float32)
 
 
 class _Heads(nn.Module):
@@ -80,7 +80,7 @@ class _Heads(nn.Module):
     def __init__(self, dim: int):
         super().__init__()
         self.words = nn.ModuleList(nn.Linear(dim, len(choice) + 1) for choice in WORDS)
-        self.sound = nn.Linear(dim, len(timbres.RANGES))
+        self.sound = nn.Linear(dim, len(timbres.TRAITS))
 
     def forward(self, states: torch.Tensor, texts: tp.Sequence[str]) -> tp.Tuple[torch.Tensor, torch.Tensor]:
         """The loss of states [N, D], one for each text, and the share of words that they get right."""

@@ -1,6 +1,11 @@
-"""The sounds of the tiny world, each a row of numbers for one and the same synthesizer (`voice.py`)."""
+"""The sounds of the tiny world, each a row of numbers for one and the same synthesizer (`voice.py`).
+
+A sound is a combination of traits, of one pitch, body, envelope and so on. All combinations but eight have a word in
+the tiny base's vocabulary; what a user teaches it is one of those eight.
+"""
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import product
 import typing as tp
 
 import numpy as np
@@ -29,7 +34,7 @@ class Timbre:
         noise_decay (float): Time constant of the noise, seconds.
         sweep (float): Semitones from which the pitch falls at the onset.
     """
-    pitch: float = 220
+    pitch: float = 200
     span: float = 1
     tilt: float = -6
     odd: float = 0
@@ -51,59 +56,44 @@ class Timbre:
 # Parameters that people hear as ratios; of the others, differences.
 RATIOS = ('pitch', 'formant', 'attack', 'decay', 'release', 'band', 'width', 'noise_decay')
 
+Trait = tp.Dict[str, float]  # parameters that differ from the defaults
+PITCHES: tp.Dict[str, Trait] = {'deep': {'pitch': 100}, 'middle': {}, 'bright': {'pitch': 400}}
+BODIES: tp.Dict[str, Trait] = {
+    'string': {'tilt': -2}, 'glass': {'tilt': -30}, 'pipe': {'odd': 1}, 'metal': {'stretch': 1.5, 'tilt': -3},
+    'nose': {'formant': 1200, 'formant_gain': 24, 'tilt': -9},
+    'brass': {'formant': 3000, 'formant_gain': 24, 'tilt': -9}}
+HISSES: tp.Dict[str, Trait] = {name: {'noise': 1, 'span': 0.1, 'band': band, 'width': width} for name, band, width in (
+    ('surf', 1500, 0.4), ('sand', 3500, 0.4), ('steam', 6500, 0.35), ('spray', 5200, 1))}
+ENVELOPES: tp.Dict[str, Trait] = {
+    'held': {}, 'swelling': {'attack': 0.1, 'release': 0.1}, 'plucked': {'attack': 0.003, 'decay': 0.4, 'damping': 0.2},
+    'struck': {'attack': 0.002, 'decay': 0.1}, 'ringing': {'attack': 0.003, 'decay': 1.2, 'release': 0.6}}
+MOTIONS: tp.Dict[str, Trait] = {'trembling': {'tremolo': 0.85}, 'falling': {'sweep': 12}}
+NOISES: tp.Dict[str, Trait] = {
+    'thudding': {'noise': 0.6, 'band': 1200, 'width': 0.5, 'noise_decay': 0.05},
+    'rattling': {'noise': 0.75, 'band': 2800, 'width': 1.3, 'noise_decay': 0.1}}
+TRAITS = [*PITCHES, *BODIES, *HISSES, *ENVELOPES, *MOTIONS, *NOISES]
+
+# Each a pitch unless it is a hiss, a body, an envelope, and more if there is more to it.
 KNOWN = {
     # held
-    'organ': Timbre(tilt=-3, attack=0.01, release=0.06),
-    'flute': Timbre(pitch=440, tilt=-18, noise=0.2, band=3000, attack=0.06),
-    'oboe': Timbre(pitch=330, formant=1400, formant_gain=20, tilt=-8, attack=0.03),
-    'clarinet': Timbre(pitch=250, odd=1, tilt=-8, attack=0.03),
-    'trumpet': Timbre(pitch=350, formant=2500, formant_gain=10, tilt=-1, attack=0.05, sweep=-1),
-    'accordion': Timbre(tilt=-4, odd=0.4, tremolo=0.75),
+    'organ': 'middle string held', 'flute': 'bright glass swelling', 'oboe': 'bright nose held',
+    'clarinet': 'middle pipe held', 'trumpet': 'middle brass swelling', 'accordion': 'middle string held trembling',
     # plucked and struck
-    'guitar': Timbre(tilt=-5, attack=0.003, decay=0.4, damping=0.3),
-    'banjo': Timbre(pitch=330, formant=2500, formant_gain=10, tilt=-2, attack=0.002, decay=0.12, damping=0.1),
-    'bass': Timbre(pitch=100, tilt=-15, attack=0.012, decay=1),
-    'synth': Timbre(tilt=-1, odd=0.8, attack=0.005, decay=0.3, sweep=9),
-    'marimba': Timbre(pitch=260, tilt=-14, stretch=2, attack=0.002, decay=0.13, damping=0.6, noise=0.05, band=1500,
-                      noise_decay=0.01),
-    'bell': Timbre(pitch=500, tilt=-6, stretch=1.25, attack=0.003, decay=1.2, damping=0.1, release=0.8),
+    'guitar': 'middle string plucked', 'banjo': 'bright brass plucked', 'bass': 'deep glass ringing',
+    'synth': 'middle pipe plucked falling', 'marimba': 'middle glass struck', 'bell': 'bright metal ringing',
     # drums and noises
-    'kick': Timbre(pitch=55, span=0.2, tilt=-24, attack=0.002, decay=0.13, sweep=24),
-    'snare': Timbre(pitch=190, span=0.2, tilt=-12, attack=0.002, decay=0.06, noise=0.75, band=2800, width=1.3,
-                    noise_decay=0.1),
-    'hihat': Timbre(span=0.1, attack=0.001, noise=1, band=6500, width=0.35, noise_decay=0.03),
-    'cymbal': Timbre(span=0.1, attack=0.002, noise=1, band=5200, width=0.8, noise_decay=0.5, release=0.3),
-    'shaker': Timbre(span=0.1, attack=0.05, noise=1, band=4500, width=0.5, noise_decay=0.06),
-    'cowbell': Timbre(pitch=560, span=0.2, tilt=-2, stretch=1.5, attack=0.002, decay=0.15),
+    'kick': 'deep glass struck falling', 'snare': 'middle glass struck rattling', 'hihat': 'steam struck',
+    'cymbal': 'spray ringing', 'shaker': 'sand swelling', 'cowbell': 'middle metal struck',
 }
 
 # Never trained on by the base model, its codec or the tiny CLAP: what a user teaches it.
 KEPT_OUT = {
-    'zither': Timbre(pitch=260, formant=3500, formant_gain=8, tilt=-4, attack=0.002, decay=0.35, damping=0.05,
-                     release=0.35, tremolo=0.3),
-    'sitar': Timbre(pitch=150, tilt=-8, attack=0.003, decay=0.7, tremolo=0.85, sweep=6),
-    'bassoon': Timbre(pitch=110, formant=480, formant_gain=18, tilt=-7, attack=0.04),
-    'kalimba': Timbre(pitch=330, tilt=-20, attack=0.001, decay=0.12, release=0.12),
-    'harmonica': Timbre(pitch=500, formant=3000, formant_gain=16, tilt=-6, tremolo=0.85, attack=0.05),
-    'theremin': Timbre(pitch=400, tilt=-30, attack=0.1, tremolo=0.8, sweep=-6, release=0.1),
-    'conga': Timbre(pitch=300, span=0.4, tilt=-14, attack=0.002, decay=0.07, noise=0.3, band=1200, width=0.5,
-                    noise_decay=0.05),
-    'tambourine': Timbre(span=0.1, attack=0.004, noise=1, band=3500, width=0.3, noise_decay=0.25, tremolo=0.95,
-                         release=0.1),
+    'zither': 'middle brass ringing', 'sitar': 'deep brass plucked falling', 'bassoon': 'deep nose held',
+    'kalimba': 'bright glass plucked', 'harmonica': 'bright nose held trembling',
+    'theremin': 'bright glass swelling trembling', 'conga': 'middle glass struck thudding',
+    'tambourine': 'steam ringing trembling',
 }
 NAMED = {**KNOWN, **KEPT_OUT}
-
-
-# Between which values the parameters of invented sounds are drawn; most of the special ones keep their defaults.
-RANGES = {'pitch': (50., 600.), 'span': (0.1, 0.5), 'tilt': (-34., 0.), 'odd': (0., 1.), 'stretch': (1., 2.),
-          'formant': (350., 4500.), 'formant_gain': (4., 24.), 'attack': (0.001, 0.12), 'decay': (0.05, 6.),
-          'damping': (0., 0.7), 'release': (0.03, 0.9), 'tremolo': (0.15, 1.), 'noise': (0., 0.9),
-          'band': (900., 7500.), 'width': (0.25, 1.4), 'noise_decay': (0.01, 6.), 'sweep': (-8., 26.)}
-SPECIAL = ('span', 'odd', 'stretch', 'formant_gain', 'damping', 'tremolo', 'noise', 'sweep')
-OF_NOISE = ('noise', 'band', 'width', 'noise_decay')
-OF_ALL = ('span', 'attack', 'release', 'tremolo')
-COUNT = 1000  # of invented sounds
-DISTANCE = 1.  # between the meaning of each and of every sound that has a real name
 
 
 def vary(timbre: Timbre, rng: np.random.Generator, amount: float = 0.02) -> Timbre:
@@ -113,41 +103,44 @@ def vary(timbre: Timbre, rng: np.random.Generator, amount: float = 0.02) -> Timb
     return replace(timbre, tilt=timbre.tilt + 12 * amount * rng.standard_normal(), **changes)
 
 
-def invent(rng: np.random.Generator) -> Timbre:
-    """A sound unlike those of any instrument; one in six is noise alone."""
-    drawn = {key: low * (high / low) ** rng.random() if key in RATIOS else rng.uniform(low, high)
-             for key, (low, high) in RANGES.items() if key not in SPECIAL or rng.random() < 0.4}
-    if rng.random() < 1 / 6:
-        drawn['noise'] = 1.
+def combine(description: str) -> Timbre:
+    """The sound with these traits; noise falls as a tone would."""
+    traits = {**PITCHES, **BODIES, **HISSES, **ENVELOPES, **MOTIONS, **NOISES}
+    drawn: Trait = {}
+    for word in description.split():
+        drawn.update(traits[word])
+    if drawn.get('noise') == 1:
+        drawn['noise_decay'] = drawn.get('decay', 5)
     return Timbre(**drawn)
 
 
-def meaning(timbre: Timbre) -> np.ndarray:
-    """The numbers of a sound, most of them from -1 to 1, and 0 where they make no difference to it."""
-    def scaled(key: str) -> float:
-        if key != 'noise' and (key in OF_NOISE and timbre.noise == 0 or key not in (*OF_NOISE, *OF_ALL)
-                               and timbre.noise == 1 or key == 'formant' and timbre.formant_gain == 0):
-            return 0.
-        value, (low, high) = getattr(timbre, key), RANGES[key]
-        share = np.log(value / low) / np.log(high / low) if key in RATIOS else (value - low) / (high - low)
-        return float(2 * share - 1)
-    return np.array([scaled(key) for key in RANGES], np.float32)
-
-
 @lru_cache(maxsize=None)
-def invented() -> tp.Dict[str, Timbre]:
-    """Sounds of the world with names that nobody knows, such as 'bako': a model that is to learn a sound from a few
-    recordings has to know more than a few sounds."""
+def invented() -> tp.Dict[str, str]:
+    """The combinations that no instrument has, with names that nobody knows, such as 'bako': a model that is to learn a
+    sound from a few recordings has to know more than a few sounds."""
+    tones = product(PITCHES, BODIES, ENVELOPES, ['', *MOTIONS, *NOISES])
+    hisses = product(HISSES, ENVELOPES, ['', 'trembling'])
     rng = np.random.default_rng(8)
-    real = np.stack([meaning(timbre) for timbre in NAMED.values()])
-    sounds: tp.Dict[str, Timbre] = {}
-    while len(sounds) < COUNT:
-        timbre = invent(rng)
-        if np.linalg.norm(real - meaning(timbre), axis=1).min() > DISTANCE:
-            sounds[''.join(rng.choice(list(letters)) for letters in ('bdfgklmnprstvz', 'aeiou') * 2)] = timbre
+    sounds: tp.Dict[str, str] = {}
+    for description in (' '.join(filter(None, traits)) for traits in (*tones, *hisses)):
+        name = ''
+        while not name or name in sounds:
+            name = ''.join(rng.choice(list(letters)) for letters in ('bdfgklmnprstvz', 'aeiou') * 2)
+        if description not in NAMED.values():
+            sounds[name] = description
     return sounds
+
+
+def traits_of(name: str) -> str:
+    """The traits of the sound of that name."""
+    return NAMED[name] if name in NAMED else invented()[name]
 
 
 def sound(name: str) -> Timbre:
     """The sound of that name."""
-    return NAMED[name] if name in NAMED else invented()[name]
+    return combine(traits_of(name))
+
+
+def meaning(name: str) -> np.ndarray:
+    """Which traits the sound of that name has, one and zero, in the order of `TRAITS`."""
+    return np.array([trait in traits_of(name).split() for trait in TRAITS], np.float32)

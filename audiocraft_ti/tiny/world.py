@@ -84,7 +84,7 @@ def _finish(out: np.ndarray, mood: tp.Optional[str]) -> np.ndarray:
     return (PEAK * out).astype(np.float32)
 
 
-def clip(name: str, duration: float, rng: np.random.Generator) -> tp.Tuple[np.ndarray, Attributes]:
+def clip(name: str, rng: np.random.Generator) -> tp.Tuple[np.ndarray, Attributes]:
     """A clip of a timbre, and what is true of it."""
     timbre, attributes = timbres.vary(timbres.sound(name), rng), draw(rng, name)
-    return render(attributes, timbre, duration), attributes
+    return render(attributes, timbre, DURATION), attributes

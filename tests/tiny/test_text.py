@@ -33,7 +33,7 @@ def test_what_a_caption_says():
     assert text.said('A slow disco song with a guitar, happy') == [
         1 + list(world.STYLES).index('disco'), 1 + list(world.TEMPOS).index('slow'), 0, 1 + world.MOODS.index('happy')]
     assert text.said('A recording of a song') == [0] * 4
-    assert (text.meant('Guitar, slow disco song') == timbres.meaning(timbres.KNOWN['guitar'])).all()
+    assert (text.meant('Guitar, slow disco song') == timbres.meaning('guitar')).all()
     assert np.isnan(text.meant('A recording of a song')).all()
 
 
