@@ -33,12 +33,10 @@ WORK = Path('outputs/tiny')  # as in config/solver/*/tiny.yaml
 AUTOENCODER = ['solver=compression/tiny', 'encodec.quantizer=no_quant', 'optim.epochs=6']
 CODEC = ['solver=compression/tiny', f'continue_from={WORK}/autoencoder.th', 'optim.epochs=6']
 # First the first second of many clips, which tells timbres and styles apart since clips begin with a bar; then whole
-# ones; and these once more at half the rate, at which the last of the styles are learned.
-BEGINNINGS = ['solver=musicgen/tiny', 'dataset.segment_duration=1', 'dataset.min_segment_ratio=4',
-              'dataset.batch_size=12', 'optim.epochs=12']
-WHOLE_CLIPS = ['solver=musicgen/tiny', f'continue_from={WORK}/beginnings.th']
-LANGUAGE_MODEL = ['solver=musicgen/tiny', f'continue_from={WORK}/whole_clips.th', 'optim.epochs=4', 'optim.lr=5e-4']
-WORKERS = 2  # for whole clips: one process has no use for a second core, its matrices are too small
+# ones.
+BEGINNINGS = ['solver=musicgen/tiny', 'dataset.segment_duration=1', 'dataset.min_segment_ratio=4', 'optim.epochs=12']
+LANGUAGE_MODEL = ['solver=musicgen/tiny', f'continue_from={WORK}/beginnings.th']
+WORKERS = 2  # of the language model: one process has no use for a second core, its matrices are too small
 ENVIRONMENT = {
     'OMP_NUM_THREADS': '1',
     # the C library would give freed memory back to the system with every batch, at three times the time of encoding it
@@ -120,10 +118,6 @@ def _beginnings() -> None:
     shutil.copy(_dora('beginnings', BEGINNINGS, WORKERS), WORK / 'beginnings.th')
 
 
-def _whole_clips() -> None:
-    shutil.copy(_dora('whole_clips', WHOLE_CLIPS, WORKERS), WORK / 'whole_clips.th')
-
-
 def _language_model() -> None:
     path = export_lm(_dora('language_model', LANGUAGE_MODEL, WORKERS), WORK / 'lm.bin')
     pkg = _halve(path)
@@ -154,8 +148,8 @@ class Part(tp.NamedTuple):
 PARTS = {
     'clips': Part(_clips), 'autoencoder': Part(_autoencoder, ('clips',)), 'text encoder': Part(_text_encoder),
     'codec': Part(_codec, ('autoencoder',)), 'beginnings': Part(_beginnings, ('codec', 'text encoder')),
-    'whole clips': Part(_whole_clips, ('beginnings',)), 'language model': Part(_language_model, ('whole clips',)),
-    'CLAP': Part(_clap, ('clips',)), 'judge': Part(_judge), 'AudioLDM': Part(_audioldm, ('CLAP',))}
+    'language model': Part(_language_model, ('beginnings',)), 'CLAP': Part(_clap, ('clips',)), 'judge': Part(_judge),
+    'AudioLDM': Part(_audioldm, ('CLAP',))}
 CORES = 2
 
 

@@ -27,7 +27,7 @@ def workplace(tmp_path, monkeypatch):
     monkeypatch.setattr(clap, 'train', partial(clap.train, count=64, epochs=1))
     monkeypatch.setattr(audioldm, 'train', partial(audioldm.train, count=4))
     monkeypatch.setattr(audioldm, 'UPDATES', dict.fromkeys(audioldm.UPDATES, 2))
-    for name in ('AUTOENCODER', 'CODEC', 'BEGINNINGS', 'WHOLE_CLIPS', 'LANGUAGE_MODEL'):
+    for name in ('AUTOENCODER', 'CODEC', 'BEGINNINGS', 'LANGUAGE_MODEL'):
         overrides = {one.partition('=')[0]: one for one in (*getattr(make, name), *SHORT)}
         codec = 'compression' in overrides['solver']
         monkeypatch.setattr(make, name, [*overrides.values(), *(['rvq.kmeans_iters=2'] if codec else [])])
