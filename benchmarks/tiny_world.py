@@ -276,9 +276,9 @@ def card(results: tp.Sequence[Result], minutes: float) -> str:
              f"{', '.join(f'{name} {one[name]}' for name in packages)} |" for part, one in made.items()]
     total = sum(one['minutes'] for one in made.values())
     return '\n'.join([
-        TITLE, f'## Made in {total:.0f} minutes', '', '| part | minutes | commit | with |', '|---|---|---|---|', *parts,
-        '', f'## Measured, in {minutes:.0f} minutes', '',
-        '| | measured | spread | bar | met |', '|---|---|---|---|---|',
+        TITLE, f'## Made in {total:.0f} minutes of work, two parts side by side', '',
+        '| part | minutes | commit | with |', '|---|---|---|---|', *parts, '',
+        f'## Measured, in {minutes:.0f} minutes', '', '| | measured | spread | bar | met |', '|---|---|---|---|---|',
         *(result.row() for result in results), ''])
 
 

@@ -14,7 +14,7 @@ def model():
 
 
 def loss_of(model, text):
-    codes = torch.randint(0, 64, (2, 4, 50), generator=torch.Generator().manual_seed(0))
+    codes = torch.randint(0, 64, (2, 2, 50), generator=torch.Generator().manual_seed(0))
     attributes = [describe(text).to_condition_attributes()] * 2
     output = model.compute_predictions(codes, attributes)
     return output.logits[output.mask].logsumexp(-1).sum()

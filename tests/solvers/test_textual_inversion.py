@@ -160,7 +160,7 @@ def test_crops_and_prompts_of_a_batch(make_solver, recordings, seconds, steps): 
     solver = make_solver(f'datasource.folder={recordings}', 'dataset.batch_size=4',
                          f'dataset.segment_duration={seconds}')
     codes, infos = next(iter(solver.dataloaders['train']))
-    assert codes.shape == (4, 4, steps)
+    assert codes.shape == (4, 2, steps)
     assert all('<amen>' in info.description for info in infos)
 
 

@@ -32,9 +32,7 @@ def test_the_judge_hears_timbres_and_styles(world):
 
 def test_songs_have_the_sound_that_was_asked_for(world, monkeypatch):
     monkeypatch.setattr(tiny_world.timbres, 'KNOWN', ['organ', 'oboe', 'trumpet', 'guitar', 'bass', 'kick'])
-    timbre, style = tiny_world.song_results(world)
-    check([timbre], least=0.7)
-    assert style.value >= 0.5, 'its bar is not met; by chance it would be a tenth'
+    check(tiny_world.song_results(world), least=0.7)
 
 
 def test_words_are_listened_to(world):
