@@ -124,13 +124,14 @@ def evaluate(reference: Path, held_out: tp.Optional[Path], systems: tp.Sequence[
     from .evaluation.embedders import CachedEmbedder, load_embedder
     from .evaluation.evaluate import embed_recordings, score_systems
     from .evaluation.listeners import Aesthetics, Listener, TinyJudge
+    from .report.markdown import markdown
     folders = _named('--system', systems)
     listeners: tp.List[Listener] = [*([Aesthetics()] if aesthetics else []), *([TinyJudge(judge)] if judge else [])]
     cached = CachedEmbedder(load_embedder(embedder, device))
     recordings = [embed_recordings(folder, cached) for folder in (reference, held_out) if folder]
     lines = score_systems(folders, cached, recordings, class_word, listeners)
     write(lines, out)
-    click.echo(table.markdown(table.rows(lines)))
+    click.echo(markdown(table.rows(lines)))
 
 
 @cli.command(epilog=EXAMPLE + 'report scores.jsonl --out report')
@@ -170,8 +171,9 @@ def benchmark(listing: Path, recordings: Path, samples: Path, system: str, base:
               device: tp.Optional[str], out: Path) -> None:
     """Measure one system on a list of concepts, and print its row beside the stored ones (docs/BENCHMARK.md)."""
     from .data import lines as files
-    from .evaluation import benchmark, table
+    from .evaluation import benchmark
     from .evaluation.embedders import CachedEmbedder, load_embedder
+    from .report.markdown import markdown
     work = benchmark.load_benchmark(listing)
     keys = benchmark.available(work, recordings)
     if base is not None:
@@ -183,7 +185,7 @@ def benchmark(listing: Path, recordings: Path, samples: Path, system: str, base:
     results, lines = benchmark.run(system, work, recordings, samples, cached)
     path = benchmark.write(results, out)
     files.write(lines, path.with_suffix('.jsonl'))
-    click.echo(table.markdown(benchmark.compare(results, out)))
+    click.echo(markdown(benchmark.compare(results, out)))
 
 
 def _named(option: str, values: tp.Sequence[str]) -> tp.Dict[str, Path]:

@@ -1,7 +1,6 @@
 """What belongs to one visitor of the page: a folder, what is being learned, and the concepts loaded."""
 from functools import lru_cache
 from pathlib import Path
-import re
 import tempfile
 import threading
 import typing as tp
@@ -11,6 +10,7 @@ environment.prepare()
 from audiocraft.models import MusicGen
 
 from ..concept import Concept
+from ..data.prompts import concepts_of
 from ..errors import UserError
 from ..models.concepts import list_concepts, load_concept, set_concept_params, unload_concept
 from ..models.loaders import load_music
@@ -69,7 +69,7 @@ class Session:
             try:
                 load_concept(music, path, name)
             except UserError:
-                if re.search(f'<{name}[>:]', prompt):
+                if name in concepts_of(prompt):
                     raise
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Neutral prompts: sentences that say nothing about a sound but that it is there (P5)."""
+"""Prompts: how they speak of concepts, and neutral ones, which say nothing about a sound but that it is there (P5)."""
 import json
 from pathlib import Path
 import re
@@ -6,6 +6,7 @@ import typing as tp
 
 from ..errors import UserError
 
+PLACEHOLDER = re.compile(r'<([^<>\s:]+)(?::([^<>\s]*))?>')  # <name>, or <name:0.3> for that share of its vectors
 # Section 2 of the paper uses 31 of them and names the first two. No genre, mood, instrument or quality word.
 NEUTRAL_PROMPTS = [
     'A recording of a {}',
@@ -40,6 +41,11 @@ NEUTRAL_PROMPTS = [
     'We hear the {}',
     'Listen to a {}',
 ]
+
+
+def concepts_of(prompt: str) -> tp.List[str]:
+    """Names of the concepts that a prompt speaks of, in order."""
+    return [name for name, _ in PLACEHOLDER.findall(prompt)]
 
 
 def load_prompts(source: tp.Union[None, str, tp.Sequence[str]], key: str = 'dataset.neutral_prompts') -> tp.List[str]:

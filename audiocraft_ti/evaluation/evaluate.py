@@ -2,7 +2,6 @@
 from dataclasses import dataclass
 import logging
 from pathlib import Path
-import re
 import typing as tp
 
 import torch
@@ -14,12 +13,11 @@ from .listeners import Listener
 from ..data import lines as files
 from ..data.lines import Line
 from ..data.manifest import check_recording, check_recordings, Clip, find_recordings
-from ..data.prompts import load_prompts
+from ..data.prompts import concepts_of, load_prompts, PLACEHOLDER
 from ..errors import UserError
 
 logger = logging.getLogger(__name__)
 SHORTEST = 0.5  # of a clip, seconds
-PLACEHOLDER = re.compile(r'<([^<>\s]+)>')
 
 
 @dataclass
@@ -125,7 +123,7 @@ def concept_of(samples: tp.Iterable[Sample]) -> str:
     Raises:
         UserError: If they ask for several.
     """
-    names = sorted({name for sample in samples for name in PLACEHOLDER.findall(sample.prompt)})
+    names = sorted({name for sample in samples for name in concepts_of(sample.prompt)})
     if len(names) > 1:
         placeholders = ', '.join(f'<{name}>' for name in names)
         raise UserError(f"the samples' prompts have more than one placeholder, {placeholders}: score one concept at a "

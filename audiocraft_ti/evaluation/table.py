@@ -65,9 +65,3 @@ def rows(lines: tp.Sequence[Line]) -> tp.List[tp.List[str]]:
     keys = present(lines)
     systems = dict.fromkeys(line['system'] for line in lines)
     return [['', *keys], *([system, *(cell(values(lines, system, key)) for key in keys)] for system in systems)]
-
-
-def markdown(table: tp.Sequence[tp.Sequence[str]]) -> str:
-    """A table as markdown, its first row as its head."""
-    head, *body = (f"| {' | '.join(row)} |" for row in table)
-    return '\n'.join([head, '|' + '---|' * len(table[0]), *body])

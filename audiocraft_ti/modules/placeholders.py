@@ -3,7 +3,6 @@ from abc import ABC, abstractmethod
 from functools import cached_property
 import logging
 import math
-import re
 import typing as tp
 
 from .. import environment
@@ -14,11 +13,11 @@ from torch import nn
 
 from .bank import ConceptBank
 from .. import concept
+from ..data.prompts import concepts_of, PLACEHOLDER
 from ..errors import UserError
 from ..hashes import tensors_hash
 
 logger = logging.getLogger(__name__)
-_PLACEHOLDER = re.compile(r'<([^<>\s:]+)(?::([^<>\s]*))?>')  # <name>, or <name:0.3>
 
 
 def check_share(share: tp.Union[float, str], where: str) -> float:
@@ -118,7 +117,7 @@ class Placeholders(ABC):
             UserError: If it has a placeholder that no loaded concept answers to, or asks for no possible share of it.
         """
         generator = self.row_generator(row) if self.row_generator else self.generator
-        return _PLACEHOLDER.sub(lambda match: self._draw(generator, *match.groups()), prompt)
+        return PLACEHOLDER.sub(lambda match: self._draw(generator, *match.groups()), prompt)
 
     def _draw(self, generator: torch.Generator, name: str, share: tp.Optional[str]) -> str:
         placeholder = f'<{name}>'
@@ -140,6 +139,6 @@ class Placeholders(ABC):
         return inputs.to(self.device)
 
     def _warn_if_cut(self, prompts: tp.List[str], ids: torch.Tensor) -> None:
-        written = sum(len(_PLACEHOLDER.findall(prompt)) for prompt in prompts)  # each token matches once
+        written = sum(len(concepts_of(prompt)) for prompt in prompts)  # each token matches once
         if (ids >= self.bank.first_id).sum() < written:
             warn_once(logger, f"A prompt was cut at {self.max_length} tokens, and a concept's placeholder with it.")

@@ -3,7 +3,6 @@ from itertools import combinations
 import os
 from pathlib import Path
 import random
-import re
 import secrets
 import tempfile
 import typing as tp
@@ -15,8 +14,9 @@ from . import folder, stimuli
 from .design import ATTENTION, Pair, per_kind
 from ..data import audio
 from ..data.manifest import find_recordings
+from ..data.prompts import concepts_of
 from ..errors import UserError
-from ..evaluation.evaluate import kind_of, list_samples, PLACEHOLDER
+from ..evaluation.evaluate import kind_of, list_samples
 
 NOT_SYSTEMS = ('Neither', 'Undecided', 'noise')
 Samples = tp.Dict[str, tp.List[Path]]  # files of each prompt
@@ -50,8 +50,7 @@ class Stimuli:
 
 def concept_of(prompt: str) -> str:
     """Names of a prompt's concepts, without brackets and strength."""
-    names = [re.sub(r':[\d.]+$', '', name) for name in PLACEHOLDER.findall(prompt)]
-    return ' + '.join(sorted(set(names))) or 'none'
+    return ' + '.join(sorted(set(concepts_of(prompt)))) or 'none'
 
 
 def create(systems: tp.Mapping[str, Path], out: Path, references: tp.Mapping[str, Path], pairs: int = 10,

@@ -3,13 +3,13 @@ import fcntl
 import json
 import os
 from pathlib import Path
-import re
 import shutil
 import typing as tp
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
 from .design import Pair
+from ..data.prompts import PLACEHOLDER
 from ..errors import UserError
 
 STUDY, CLIPS, TOKEN, ANSWERS = 'study.json', 'clips', 'admin_token', 'answers.db'
@@ -72,9 +72,7 @@ class Study(_Part):
 
     def shown(self, prompt: str) -> str:
         """A prompt as raters read it, without placeholders."""
-        for name, label in self.labels.items():
-            prompt = re.sub(rf'<{re.escape(name)}(:[\d.]+)?>', lambda _: label, prompt)
-        return prompt
+        return PLACEHOLDER.sub(lambda match: self.labels.get(match[1], match[0]), prompt)
 
 
 class StudyFolder:

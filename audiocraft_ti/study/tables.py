@@ -2,6 +2,7 @@
 import typing as tp
 
 from .analysis import Share
+from ..report.markdown import markdown as lay_out
 
 Table = tp.Mapping[str, tp.Mapping[str, Share]]  # of kinds, of choices
 LATEX = str.maketrans({sign: f'\\{sign}' for sign in '&%$#_{}'} | {'\\': r'\textbackslash{}', '~': r'\textasciitilde{}',
@@ -17,8 +18,7 @@ def markdown(table: Table) -> str:
     """As markdown, intervals in brackets."""
     def cell(one: Share) -> str:
         return f'{one.value:.1%} ({one.low:.1%} to {one.high:.1%})'
-    head = ['', *(kind.capitalize() for kind in table)]
-    return '\n'.join(f"| {' | '.join(row)} |" for row in [head, ['---'] * len(head), *_rows(table, cell)])
+    return lay_out([['', *(kind.capitalize() for kind in table)], *_rows(table, cell)])
 
 
 def latex(table: Table) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from audiocraft_ti.data.prompts import load_edits, load_prompts, NEUTRAL_PROMPTS
+from audiocraft_ti.data.prompts import concepts_of, load_edits, load_prompts, NEUTRAL_PROMPTS
 from audiocraft_ti.errors import UserError
 
 NOT_NEUTRAL = {'song', 'music', 'melody', 'beat', 'jazz', 'rock', 'disco', 'happy', 'sad', 'good', 'great', 'bad',
@@ -13,6 +13,12 @@ def test_there_are_31_neutral_prompts_the_papers_two_among_them():  # P5
     assert {'A recording of a {}', 'The sound of {}'} <= set(NEUTRAL_PROMPTS)
     assert all(prompt.count('{}') == 1 for prompt in NEUTRAL_PROMPTS)
     assert not NOT_NEUTRAL & {word.lower() for prompt in NEUTRAL_PROMPTS for word in prompt.split()}
+
+
+@pytest.mark.parametrize('prompt, names', [
+    ('A <amen> under a <oud:0.3>, <amen:>', ['amen', 'oud', 'amen']), ('1 < 2 > 0 <a b> <>', [])])
+def test_concepts_are_found_with_and_without_a_share(prompt, names):
+    assert concepts_of(prompt) == names
 
 
 def test_from_nothing_a_list_or_a_file(tmp_path):

@@ -209,6 +209,13 @@ def test_a_text_tower_that_is_broken_is_refused(tmp_path):
         embedder.text(['A drone'])
 
 
+def test_a_share_of_a_concept_is_still_that_concept():
+    samples = [stage.Sample(prompt, None, torch.zeros(1)) for prompt in (EDIT, 'A disco song with a <amen:0.3>')]
+    assert stage.concept_of(samples) == 'amen'
+    assert {stage.text_of(sample.prompt, 'drum beat') for sample in samples} == {'A disco song with a drum beat'}
+    assert stage.kind_of('A recording of a <amen:0.3>') == 'reconstruction'
+
+
 def test_neutral_prompts_ask_for_a_reconstruction():
     kinds = [stage.kind_of(prompt) for prompt in (RECONSTRUCTION, 'The sound of <amen>', EDIT)]
     assert kinds == ['reconstruction', 'reconstruction', 'editability']

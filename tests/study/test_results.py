@@ -1,10 +1,13 @@
 """A study's answers as text, as csv and as webMUSHRA's configurations, by the commands."""
 import csv
 import json
+import re
 import shutil
 
+import numpy as np
 from omegaconf import OmegaConf
 import pytest
+import soundfile
 
 from audiocraft_ti.errors import UserError
 from audiocraft_ti.study.answers import answers_of, careful
@@ -80,11 +83,22 @@ def test_csv_and_webmushra(answered, tmp_path):
     configs = [OmegaConf.load(out / f'webmushra/configs/study_{number}.yaml') for number in (1, 2)]
     for config in configs:
         types = [page.type for page in config.pages]
-        assert types == ['generic', *['preference_test'] * 5, 'finish'] and config.remoteService == 'service/write.php'
+        assert types == ['consent', *['likert_single_stimulus'] * 5, 'finish']
+        assert config.remoteService == 'service/write.php'
         for page in config.pages[1:-1]:
-            assert len(page.stimuli) == 2 and page.mustPlayback == 'ended' and 'drum break' in page.content
-            assert all((out / 'webmushra' / path).is_file() for path in page.stimuli.values())
+            assert [one.label for one in page.response] == ['A', 'B', 'Neither', 'Cannot decide']
+            assert page.mustPlayback == 'ended' and 'drum break' in page.content
+            (names, path), = page.stimuli.items()
+            first, second = (soundfile.read(answered.clip(name))[0] for name in names.split())
+            heard, rate = soundfile.read(out / 'webmushra' / path)
+            assert np.array_equal(heard, np.concatenate([first, np.zeros(rate), second]))
+            reference, = re.findall('src="(.*?)"', page.content)
+            assert (out / 'webmushra' / reference).is_file()
     assert configs[0].pages != configs[1].pages
+    heard = [next(iter(page.stimuli)).split() for page in configs[0].pages[1:-1]]
+    pairs = [answered.study.pairs[int(page.id.removeprefix('pair_'))] for page in configs[0].pages[1:-1]]
+    plan = _plan(answered)
+    assert [names[0] for names in heard] == [pair.clips[trial.swapped] for pair, trial in zip(pairs, plan)]
     assert 'ours' not in (out / 'webmushra/configs/study_1.yaml').read_text()
     run('study', 'export', answered.path, '--out', out, fails='is there already')
 
