@@ -2,11 +2,11 @@
 from itertools import product
 import json
 import logging
-import os
 from pathlib import Path
 import re
 import typing as tp
 
+from flashy.utils import write_and_rename
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from . import REAL, table
@@ -195,9 +195,8 @@ def write(results: Results, folder: Path) -> Path:
     """Write results, to be compared with others of the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{'-'.join(re.findall('[a-z0-9]+', results.system.lower()))}.json"
-    temporary = path.with_suffix('.tmp')
-    temporary.write_text(results.model_dump_json(indent=1), encoding='utf-8')
-    os.replace(temporary, path)
+    with write_and_rename(path) as file:
+        file.write(results.model_dump_json(indent=1).encode())
     return path
 
 
