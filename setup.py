@@ -51,6 +51,7 @@ setup(
         'statsmodels',
         'tensorboard',
         'torch>=2.6',     # from there on, weights are loaded without unpickling
+        'torchmetrics',
         'tqdm',
         'transformers',
         'uvicorn',

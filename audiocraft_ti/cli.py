@@ -174,12 +174,11 @@ def benchmark(listing: Path, recordings: Path, samples: Path, system: str, base:
     from .evaluation import benchmark
     from .evaluation.embedders import CachedEmbedder, load_embedder
     from .report.markdown import markdown
-    work = benchmark.load_benchmark(listing)
-    keys = benchmark.available(work, recordings)
+    work = benchmark.available(benchmark.load_benchmark(listing), recordings)
     if base is not None:
         from .models.loaders import load_music
         music = load_music(base, device, duration)
-        for key in keys:
+        for key in work.concepts:
             benchmark.write_samples(music, work, key, word, learned, seeds, samples / key)
     cached = CachedEmbedder(load_embedder(embedder, device or 'cpu'), loudness=benchmark.LOUDNESS)
     results, lines = benchmark.run(system, work, recordings, samples, cached)

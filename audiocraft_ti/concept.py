@@ -1,11 +1,11 @@
 """A concept: a name, the vectors that stand for it, and where they come from; and the file it is kept in."""
 from dataclasses import dataclass, field
 import json
-import os
 from pathlib import Path
 import re
 import typing as tp
 
+from flashy.utils import write_and_rename
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 import torch
@@ -95,9 +95,8 @@ class Concept:
         path = Path(path)
         vectors = self.vectors.detach().to('cpu', torch.float32).contiguous()
         data = save({self.placeholder: vectors}, {**self.metadata, 'format_version': FORMAT_VERSION})
-        temporary = path.with_name(path.name + '.tmp')
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
+        with write_and_rename(path) as file:
+            file.write(data)
         return path
 
     @classmethod

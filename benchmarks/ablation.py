@@ -4,7 +4,6 @@ Rates come with 95 % Wilson intervals, means with 95 % bootstrap intervals over 
 """
 import argparse
 from dataclasses import dataclass
-import os
 from pathlib import Path
 import statistics
 import typing as tp
@@ -16,6 +15,7 @@ from tqdm import tqdm
 from audiocraft_ti import environment, tiny
 environment.prepare()
 from dora import XP
+from flashy.utils import write_and_rename
 
 from audiocraft_ti import train
 from audiocraft_ti.data import audio, lines as files
@@ -166,9 +166,9 @@ def write(make_page: tp.Callable[[], str], doc: str) -> None:
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument('--out', type=Path, required=True)
     path = parser.parse_args().out
-    temporary = path.with_suffix('.tmp')
-    temporary.write_text(make_page(), encoding='utf-8')
-    os.replace(temporary, path)
+    page = make_page()
+    with write_and_rename(path) as file:
+        file.write(page.encode())
 
 
 if __name__ == '__main__':

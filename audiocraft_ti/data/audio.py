@@ -1,5 +1,4 @@
 """Reading and writing audio without the ffmpeg program."""
-import os
 from pathlib import Path
 import typing as tp
 
@@ -7,6 +6,7 @@ from .. import environment
 environment.prepare()
 from audiocraft.data.audio import audio_read
 from audiocraft.data.audio_utils import convert_audio, i16_pcm
+from flashy.utils import write_and_rename
 import soundfile
 import torch
 
@@ -40,10 +40,9 @@ def write(path: tp.Union[str, Path], wav: torch.Tensor, sample_rate: int, commen
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     samples = i16_pcm(wav.detach().cpu().clamp(-1, 1)).T.numpy()
-    temporary = path.with_name(path.name + '.tmp')
-    with soundfile.SoundFile(temporary, 'w', sample_rate, samples.shape[1], 'PCM_16', format='WAV') as file:
+    with write_and_rename(path) as whole, \
+            soundfile.SoundFile(whole, 'w', sample_rate, samples.shape[1], 'PCM_16', format='WAV') as file:
         if comment:
             file.comment = comment
         file.write(samples)
-    os.replace(temporary, path)
     return path

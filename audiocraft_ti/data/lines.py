@@ -18,6 +18,7 @@ def read(path: Path) -> tp.List[Line]:
 
 def write(lines: tp.Iterable[Line], path: Path) -> Path:
     """Write lines into a file that appears whole or not at all."""
-    temporary = path.with_name(path.name + '.tmp')
-    temporary.write_text(''.join(json.dumps(line) + '\n' for line in lines), encoding='utf-8')
-    return temporary.replace(path)
+    from flashy.utils import write_and_rename  # takes torch along, which those who only read do without
+    with write_and_rename(path) as file:
+        file.writelines(f'{json.dumps(line)}\n'.encode() for line in lines)
+    return path

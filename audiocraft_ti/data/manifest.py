@@ -18,6 +18,7 @@ from audiocraft.data.audio_dataset import AudioMeta, DEFAULT_EXTS, save_audio_me
 from tqdm import tqdm
 
 from . import audio
+from .folders import whole_folder
 from ..errors import UserError
 from ..hashes import file_hash
 
@@ -188,10 +189,9 @@ def collect(folder: tp.Optional[str], train: tp.Optional[str], valid: tp.Optiona
 
 def write(folder: Path, train: tp.List[Clip], valid: tp.List[Clip]) -> tp.List[Path]:
     """Write both manifests, `train.jsonl` and `valid.jsonl`, into a folder that appears whole or not at all."""
-    temporary = folder.with_name(folder.name + '.tmp')
-    for name, clips in (('train', train), ('valid', valid)):
-        save_audio_meta(temporary / f'{name}.jsonl', tp.cast(list, clips))
-    temporary.rename(folder)
+    with whole_folder(folder) as temporary:
+        for name, clips in (('train', train), ('valid', valid)):
+            save_audio_meta(temporary / f'{name}.jsonl', tp.cast(list, clips))
     return [folder / f'{name}.jsonl' for name in ('train', 'valid')]
 
 

@@ -2,11 +2,11 @@
 from itertools import product
 import json
 import logging
-import os
 from pathlib import Path
 import re
 import typing as tp
 
+from flashy.utils import write_and_rename
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from . import REAL, table
@@ -132,29 +132,28 @@ def _check_complete(samples: tp.Sequence[Sample], prompts: tp.Sequence[str], fol
 
 def run(system: str, benchmark: Benchmark, recordings: Path, samples: Path, embedder: CachedEmbedder
         ) -> tp.Tuple[Results, tp.List[Line]]:
-    """Score a system's samples of all concepts that there are recordings of.
+    """Score a system's samples of all concepts.
 
     Args:
         system (str): Its name.
-        benchmark (Benchmark): The list.
+        benchmark (Benchmark): The list, of concepts that there are recordings of.
         recordings (Path): Has a folder for each concept, named as in the list.
         samples (Path): Likewise, each with a `samples.jsonl`.
         embedder (CachedEmbedder): With the loudness of the benchmark.
     Returns:
         tuple of Results and list of dict: Means, and all lines of scores.
     Raises:
-        UserError: If there is no concept to score, or samples are missing.
+        UserError: If samples are missing.
     """
     prompts = [NEUTRAL, *benchmark.editability_prompts]
     lines, hashes, counts = [], {}, set()
-    for key in available(benchmark, recordings):
+    for key, entry in benchmark.concepts.items():
         clips = [manifest.Clip(str(path), 0., 0) for path in manifest.find_recordings(recordings / key)]
         splits = manifest.split(manifest.check_recordings(clips, MIN_LENGTH, key), MIN_LENGTH, key)
         hashes[key] = _hash(*splits)
         train, held_out = (embed_clips(split, embedder) for split in splits)
         made = read_samples(samples / key, embedder)
         counts.add(_check_complete(made, prompts, samples / key))
-        entry = benchmark.concepts[key]
         found = [*score_real(concept_of(made), train, held_out, embedder),
                  *score_system(system, made, train, held_out, embedder, entry.class_word)]
         lines += [{**line, 'concept': key} for line in found]
@@ -166,20 +165,20 @@ def run(system: str, benchmark: Benchmark, recordings: Path, samples: Path, embe
     return Results(system=system, protocol=protocol, scores=_means(lines, system), real=_means(lines, REAL)), lines
 
 
-def available(benchmark: Benchmark, recordings: Path) -> tp.List[str]:
-    """Concepts of the list that there are recordings of; the number of the others is said.
+def available(benchmark: Benchmark, recordings: Path) -> Benchmark:
+    """The list without the concepts that there are no recordings of, whose number is said.
 
     Raises:
         UserError: If there are none of any.
     """
-    keys = [key for key in benchmark.concepts if (recordings / key).is_dir()]
-    if not keys:
+    concepts = {key: entry for key, entry in benchmark.concepts.items() if (recordings / key).is_dir()}
+    if not concepts:
         raise UserError(f"{recordings} has no folder for a concept of the list: name folders after its keys, such as "
                         f"{next(iter(benchmark.concepts))}.")
-    if len(keys) < len(benchmark.concepts):
+    if len(concepts) < len(benchmark.concepts):
         logger.warning("%s has no folder for %d of the %d concepts, which are left out", recordings,
-                       len(benchmark.concepts) - len(keys), len(benchmark.concepts))
-    return keys
+                       len(benchmark.concepts) - len(concepts), len(benchmark.concepts))
+    return benchmark.model_copy(update={'concepts': concepts})
 
 
 def _hash(*splits: tp.Sequence[manifest.Clip]) -> str:
@@ -196,9 +195,8 @@ def write(results: Results, folder: Path) -> Path:
     """Write results, to be compared with others of the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{'-'.join(re.findall('[a-z0-9]+', results.system.lower()))}.json"
-    temporary = path.with_suffix('.tmp')
-    temporary.write_text(results.model_dump_json(indent=1), encoding='utf-8')
-    os.replace(temporary, path)
+    with write_and_rename(path) as file:
+        file.write(results.model_dump_json(indent=1).encode())
     return path
 
 

@@ -38,8 +38,8 @@ def collect(grid: str, out: Path) -> tp.List[Path]:
                         f"{grid} --dry_run.")
     rows = [row for xp in finished for row in _gather(xp, out)]
     files.write(rows, out / 'scores.jsonl')
-    with write_and_rename(out / 'index.html', 'w') as file:
-        file.write(_page(grid, rows, len(experiments), out))
+    with write_and_rename(out / 'index.html') as file:
+        file.write(_page(grid, rows, len(experiments), out).encode())
     return [out / row['folder'] for row in rows]
 
 

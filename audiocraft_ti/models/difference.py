@@ -1,8 +1,8 @@
 """A tuned model as its difference from the base that everybody has."""
-import os
 from pathlib import Path
 import typing as tp
 
+from flashy.utils import write_and_rename
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 import torch
@@ -17,9 +17,8 @@ def save_difference(path: Path, before: State, after: State, metadata: tp.Dict[s
     """Write safetensors with what has changed, in float32; the file appears whole or not at all."""
     changes = {name: after[name].cpu().float() - tensor.float() for name, tensor in before.items()}
     data = save({name: change.contiguous() for name, change in changes.items() if change.any()}, metadata)
-    temporary = path.with_name(path.name + '.tmp')
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    with write_and_rename(path) as file:
+        file.write(data)
     return path
 
 

@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 import typing as tp
 
+from flashy.utils import write_and_rename
 from jinja2 import Environment, FileSystemLoader
 import soundfile
 
@@ -98,6 +99,6 @@ def write(lines: tp.Sequence[Line], runs: tp.Sequence[Run], out: Path) -> Path:
     page = template.render(table=table.rows(lines) if lines else [], images=images, settings=settings(lines, runs),
                            concepts=[(concept, list(players(lines, concept))) for concept in concepts])
     path = out / 'index.html'
-    temporary = path.with_suffix('.tmp')
-    temporary.write_text(page, encoding='utf-8')
-    return temporary.replace(path)
+    with write_and_rename(path) as file:
+        file.write(page.encode())
+    return path

@@ -14,6 +14,7 @@ import soundfile
 from . import design
 from .answers import answers_of, Given_
 from .folder import Study, StudyFolder
+from ..data.folders import whole_folder
 from ..errors import UserError
 
 COLUMNS = ['rater', 'pair', 'kind', 'concept', 'prompt', 'left', 'right', 'choice', 'seconds', 'headphones']
@@ -46,11 +47,9 @@ def write(folder: StudyFolder, raters: Given_, out: Path, configurations: int) -
     """
     if out.exists():
         raise UserError(f'{out} is there already: give another --out, or remove it first.')
-    temporary = out.with_name(out.name + '.tmp')
-    shutil.rmtree(temporary, ignore_errors=True)
-    webmushra(folder, temporary / 'webmushra', configurations)
-    (temporary / 'answers.csv').write_text(csv_of(folder.study, raters), encoding='utf-8')
-    temporary.rename(out)
+    with whole_folder(out) as temporary:
+        webmushra(folder, temporary / 'webmushra', configurations)
+        (temporary / 'answers.csv').write_text(csv_of(folder.study, raters), encoding='utf-8')
 
 
 def _harmless(value: tp.Any) -> tp.Any:

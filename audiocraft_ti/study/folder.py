@@ -9,6 +9,7 @@ import typing as tp
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
 from .design import Pair
+from ..data.folders import whole_folder
 from ..data.prompts import PLACEHOLDER
 from ..errors import UserError
 
@@ -137,15 +138,12 @@ def _check(study: Study, file: Path) -> None:
 
 def write(path: Path, study: Study, token: str, clips: Path) -> StudyFolder:
     """Make a study's folder of clips that are ready; it appears whole or not at all."""
-    temporary = path.with_name(path.name + '.tmp')
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
     _check(study, path / STUDY)
-    (temporary / STUDY).write_text(json.dumps(study.model_dump(), indent=2, ensure_ascii=False) + '\n',
-                                   encoding='utf-8')
-    file = os.open(temporary / TOKEN, os.O_WRONLY | os.O_CREAT, 0o600)
-    with open(file, 'w') as out:
-        out.write(token + '\n')
-    shutil.move(clips, temporary / CLIPS)
-    temporary.rename(path)
+    with whole_folder(path) as temporary:
+        (temporary / STUDY).write_text(json.dumps(study.model_dump(), indent=2, ensure_ascii=False) + '\n',
+                                       encoding='utf-8')
+        file = os.open(temporary / TOKEN, os.O_WRONLY | os.O_CREAT, 0o600)
+        with open(file, 'w') as out:
+            out.write(token + '\n')
+        shutil.move(clips, temporary / CLIPS)
     return StudyFolder(path)

@@ -20,6 +20,7 @@ from .. import environment
 environment.prepare()
 from audiocraft.models import builders
 from audiocraft.utils.export import export_encodec, export_lm
+from flashy.utils import write_and_rename
 import numpy as np
 from omegaconf import OmegaConf
 import soundfile
@@ -57,9 +58,8 @@ def _dora(name: str, overrides: tp.List[str], workers: int = 1) -> Path:
 
 
 def _save(pkg: tp.Any, path: Path) -> None:
-    temporary = path.with_suffix('.tmp')
-    torch.save(pkg, temporary)
-    temporary.rename(path)
+    with write_and_rename(path) as file:
+        torch.save(pkg, file)
 
 
 def _halve(path: Path) -> tp.Dict[str, tp.Any]:
