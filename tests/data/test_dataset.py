@@ -49,7 +49,7 @@ def test_draws_follow_from_seed_epoch_and_index():
 def test_collates_to_a_batch():
     data = dataset()
     codes, infos = data.collater([data[0], data[1]])
-    assert codes.shape == (2, 2, 100) and len(infos) == 2
+    assert codes.shape == (2, 4, 100) and len(infos) == 2
 
 
 def test_conditions_are_the_text_and_no_melody():

@@ -35,7 +35,7 @@ def test_a_base_is_what_its_checkpoint_says(base):
     assert base.codec.sample_rate == 16000 and base.codec.frame_rate == 50 and base.codec.num_codebooks == 2
     assert not base.lm.training and not base.codec.training
     pattern = base.lm.pattern_provider.get_pattern(3)
-    assert [[coord.q for coord in step] for step in pattern.layout[1:4]] == [[0], [0, 1], [0, 1, 2]]  # delays
+    assert [[coord.q for coord in step] for step in pattern.layout[1:4]] == [[0], [0, 1], [0, 1]]  # delays
 
 
 @pytest.mark.parametrize('form', ['{}', '//pretrained/{}'])
