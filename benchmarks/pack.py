@@ -3,7 +3,8 @@
     python -m benchmarks.pack
 
 Each run is a process of its own, as it is a job of its own on a cluster, and they follow one another. The sixteen
-together come first, so they make the codec tokens that the others find. The vectors are compared, too.
+together come first, so they make the codec tokens that the others find. The vectors are compared, too, and stages by
+themselves: where a processor is busy with the rows of one concept, those of sixteen take sixteen times as long.
 """
 import json
 import os
@@ -24,9 +25,10 @@ DORA = [sys.executable, '-m', 'dora', '-P', 'audiocraft_ti', 'run', 'solver=musi
 
 
 class Run(tp.NamedTuple):
-    """Seconds that a run takes on the clock and on processors, and the folder of each of its concepts."""
+    """Seconds that a run and its stages take on the clock, and it on processors; the folder of each of its concepts."""
     wall: float
     cpu: float
+    stages: tp.Dict[str, float]
     folders: tp.List[Path]
 
 
@@ -48,7 +50,16 @@ def run(folder: Path, names: tp.List[str], overrides: tp.Sequence[str]) -> Run:
                    env={**os.environ, 'AUDIOCRAFT_DORA_DIR': str(dora_dir)})
     wall, cpu = time.perf_counter() - begin, cpu_seconds() - cpu
     xp, = (dora_dir / 'xps').iterdir()
-    return Run(wall, cpu, [xp] if one else [xp / name for name in names])
+    return Run(wall, cpu, stage_seconds(xp), [xp] if one else [xp / name for name in names])
+
+
+def stage_seconds(xp: Path) -> tp.Dict[str, float]:
+    """Of all epochs of a run, on the clock."""
+    seconds: tp.Dict[str, float] = {}
+    for epoch in json.loads((xp / 'history.json').read_text()):
+        for stage, metrics in epoch.items():
+            seconds[stage] = seconds.get(stage, 0) + metrics['duration']
+    return seconds
 
 
 def largest_difference(*folders: Path) -> float:
@@ -72,7 +83,10 @@ def main(count: int, alone: int, overrides: tp.Sequence[str]) -> None:
         together = run(folder, names, overrides)
         singles = [run(folder, [name], overrides) for name in names[:alone]]
         apart = [largest_difference(single.folders[0], packed) for single, packed in zip(singles, together.folders)]
-    line = {'concepts': count, 'largest_difference': max(apart)}
+    line: tp.Dict[str, tp.Any] = {'concepts': count, 'largest_difference': max(apart)}
+    line['stage_ratios'] = {
+        stage: round(packed / (sum(one.stages[stage] for one in singles) * count / alone), 3)
+        for stage, packed in together.stages.items()}
     for clock in ('wall', 'cpu'):
         packed, all_alone = getattr(together, clock), sum(getattr(one, clock) for one in singles) * count / alone
         line.update({f'{clock}_packed_s': round(packed, 1), f'{clock}_single_runs_s': round(all_alone, 1),

@@ -121,8 +121,8 @@ class AudioLDMSolver(ConceptSolver):
         self.optimizer.zero_grad()
 
     @torch.no_grad()
-    def play(self, prompt: str, num_samples: int, duration: float) -> torch.Tensor:
-        texts, nothing = self.conditioner([prompt] * num_samples), self.conditioner([None] * num_samples)
+    def play(self, prompts: tp.List[str], duration: float) -> torch.Tensor:
+        texts, nothing = self.conditioner(prompts), self.conditioner([None] * len(prompts))
         return self.base.sample(texts, nothing, duration, generator=self.conditioner.generator,
                                 **self.cfg.generate.diffusion)
 
@@ -194,7 +194,7 @@ class DreamBoothSolver(AudioLDMSolver):
 
     def _make_prior(self, index: int) -> torch.Tensor:
         self.seed_draws(PRIOR, index)
-        wav = self.play(self.class_prompt, 1, self.cfg.dataset.segment_duration)[0]
+        wav = self.play([self.class_prompt], self.cfg.dataset.segment_duration)[0]
         return self.base.codec.moments(wav.to(self.device)).cpu()
 
     def other_loss(self, count: int, metrics: dict) -> tp.Union[float, torch.Tensor]:

@@ -29,6 +29,10 @@ from .builders import get_lr_scheduler
 from .checks import check_config
 from .verdict import gap_closure, verdict
 
+if tp.TYPE_CHECKING:
+    from ..evaluation.embedders import CachedEmbedder
+    from ..evaluation.listeners import Listener
+
 T = tp.TypeVar('T')
 TRAIN, VALID, GENERATE, ROWS, PRIOR = range(5)  # which draws of random numbers
 
@@ -257,18 +261,23 @@ class ConceptSolver(StandardSolver):
         metrics = self.cfg.evaluate.metrics
         if not any(metrics.values()):
             return {}
-        from ..evaluation.embedders import CachedEmbedder, load_embedder
         from ..evaluation.evaluate import embed_clips, score_systems
-        from ..evaluation.listeners import Aesthetics
         from ..evaluation.table import history_of, metric_of
-        embedder = CachedEmbedder(load_embedder(self.cfg.metrics.clap.checkpoint, self.device))
+        embedder, listeners = self._judges
         folders = self._samples()
         recordings = [embed_clips(clips, embedder) for clips in self._recordings()]
-        lines = score_systems(folders, embedder, recordings, self.cfg.concept.class_word,
-                              [Aesthetics()] if metrics.aesthetics else [])
+        lines = score_systems(folders, embedder, recordings, self.cfg.concept.class_word, listeners)
         files.write(lines, folders[self.NAME] / 'scores.jsonl')
         unasked = tuple(key for key in ('clap_reconstruction', 'clap_editability') if not metrics[key])
         return {key: value for key, value in history_of(lines, self.NAME).items() if metric_of(key) not in unasked}
+
+    @cached_property
+    def _judges(self) -> tp.Tuple['CachedEmbedder', tp.List['Listener']]:
+        """What scores samples, loaded when it is first needed: CLAP, and whom else `evaluate.metrics` asks for."""
+        from ..evaluation.embedders import CachedEmbedder, load_embedder
+        from ..evaluation.listeners import Aesthetics
+        embedder = CachedEmbedder(load_embedder(self.cfg.metrics.clap.checkpoint, self.device))
+        return embedder, [Aesthetics()] if self.cfg.evaluate.metrics.aesthetics else []
 
     def _recordings(self) -> tp.List[tp.List[manifest.Clip]]:
         """What was learned from and what was held out, if the run knows it."""
@@ -332,13 +341,13 @@ class ConceptSolver(StandardSolver):
             list of torch.Tensor: Samples of shape [C, T], at the rate of the base model's codec.
         """
         self.model.eval()
-        wavs = self.play(prompt, num_samples, duration).float().cpu()
+        wavs = self.play([prompt] * num_samples, duration).float().cpu()
         options = dict_from_config(self.cfg.generate.audio)
         return [normalize_audio(wav, sample_rate=self.base.codec.sample_rate, **options) for wav in wavs]
 
     @abstractmethod
-    def play(self, prompt: str, num_samples: int, duration: float) -> torch.Tensor:
-        """Audio of shape [num_samples, C, T], as the model makes it of a prompt."""
+    def play(self, prompts: tp.List[str], duration: float) -> torch.Tensor:
+        """Audio of shape [B, C, T], as the model makes it of B prompts."""
 
     def _log_to_tensorboard(self, key: str, wav: torch.Tensor) -> None:
         logger = self.result_logger._experiment_loggers.get('tensorboard')

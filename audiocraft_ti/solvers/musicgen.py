@@ -67,7 +67,7 @@ class MusicGenConceptSolver(ConceptSolver, MusicGenSolver):
         metrics = super().run_step(idx, batch, metrics)
         return {key: value.detach() if isinstance(value, torch.Tensor) else value for key, value in metrics.items()}
 
-    def play(self, prompt: str, num_samples: int, duration: float) -> torch.Tensor:
-        infos: tp.List[SegmentWithAttributes] = [describe(prompt) for _ in range(num_samples)]
-        no_audio = torch.zeros(num_samples, self.base.codec.channels, 0)
+    def play(self, prompts: tp.List[str], duration: float) -> torch.Tensor:
+        infos: tp.List[SegmentWithAttributes] = [describe(prompt) for prompt in prompts]
+        no_audio = torch.zeros(len(prompts), self.base.codec.channels, 0)
         return self.run_generate_step((no_audio, infos), gen_duration=duration)['gen_audio']

@@ -1,4 +1,5 @@
 """Several concepts in one run: `concept.name=[amen,oud]`."""
+from contextlib import contextmanager
 import copy
 import json
 from pathlib import Path
@@ -6,20 +7,21 @@ import typing as tp
 
 from .. import environment
 environment.prepare()
-from audiocraft.utils.utils import get_dataset_from_loader
+from audiocraft.utils import utils
 import flashy
 from flashy.utils import write_and_rename
 from omegaconf import DictConfig, ListConfig, OmegaConf
 import torch
 
+from ..concept import placeholder
 from ..data.dataset import PackedDataset
 from ..errors import UserError
 from .checks import check_config, check_vectors
-from .concept import TRAIN
+from .concept import GENERATE, TRAIN
 from .textual_inversion import TextualInversionSolver
 
-_EACH = ('concept.name', 'concept.class_word', 'concept.init_word', 'datasource.folder', 'datasource.train',
-         'datasource.valid')  # what every concept has of its own
+EACH = ('concept.name', 'concept.class_word', 'concept.init_word', 'datasource.folder', 'datasource.train',
+        'datasource.valid')  # what every concept has of its own
 
 
 def unpack(cfg: DictConfig) -> tp.List[DictConfig]:
@@ -37,7 +39,7 @@ def unpack(cfg: DictConfig) -> tp.List[DictConfig]:
         raise UserError(f"optim.patience={cfg.optim.patience} would end the run of all concepts where one has stalled: "
                         "leave it empty, or learn them one by one.")
     parts = [copy.deepcopy(cfg) for _ in names]
-    for key in _EACH:
+    for key in EACH:
         values = OmegaConf.select(cfg, key)
         if values is None:
             continue
@@ -47,6 +49,25 @@ def unpack(cfg: DictConfig) -> tp.List[DictConfig]:
         for part, value in zip(parts, values):
             OmegaConf.update(part, key, value)
     return parts
+
+
+@contextmanager
+def draws_of(count: int) -> tp.Iterator[None]:
+    """Draw the tokens of each of `count` equal parts of a batch as if it were the whole."""
+    draw = utils.multinomial
+
+    def each(probs: torch.Tensor, *args: tp.Any, **kwargs: tp.Any) -> torch.Tensor:
+        *others, last = probs.chunk(count)
+        drawn = []
+        for part in others:
+            with torch.random.fork_rng([probs.device] if probs.is_cuda else []):
+                drawn.append(draw(part, *args, **kwargs))
+        return torch.cat([*drawn, draw(last, *args, **kwargs)])
+    utils.multinomial = each
+    try:
+        yield
+    finally:
+        utils.multinomial = draw
 
 
 class PackSolver(TextualInversionSolver):
@@ -64,11 +85,13 @@ class PackSolver(TextualInversionSolver):
         for part in self.parts:
             check_vectors(part)
         self._held_out: tp.Dict[str, tp.Any] = {}
+        self._played: tp.Dict[str, torch.Tensor] = {}  # by prompt, while concepts take turns
         super().__init__(self.parts[0])
 
     def concepts(self) -> tp.Iterator[str]:
         """Be the solver of one concept after the other, with its configuration, folder, history and held-out crops."""
         cfg, one = self.cfg, self._one
+        self._played.clear()
         try:
             for part in self.parts:
                 own = {'concept': part.concept, 'datasource': part.datasource}
@@ -117,7 +140,7 @@ class PackSolver(TextualInversionSolver):
         for name in self.concepts():
             build()
             if self.dataloaders:
-                datasets.append(get_dataset_from_loader(self.dataloaders['train']))
+                datasets.append(utils.get_dataset_from_loader(self.dataloaders['train']))
                 self._held_out[name] = {'valid': self.dataloaders['valid']}
         if datasets:
             self.dataloaders['train'] = self._loader(PackedDataset(datasets))
@@ -132,8 +155,9 @@ class PackSolver(TextualInversionSolver):
     def seed_draws(self, stage: int, index: int) -> None:
         """As alone: a row's place is that among the rows of its concept."""
         super().seed_draws(stage, index)
-        draw, rows = self.conditioner.row_generator, self.cfg.dataset.batch_size
-        if stage == TRAIN and draw is not None:
+        draw = self.conditioner.row_generator
+        rows = {TRAIN: self.cfg.dataset.batch_size, GENERATE: self.cfg.generate.num_samples}.get(stage)
+        if rows is not None and draw is not None:
             self.conditioner.row_generator = lambda row: draw(row % rows)
 
     def _repel(self, update: int) -> torch.Tensor:
@@ -175,6 +199,19 @@ class PackSolver(TextualInversionSolver):
     @flashy.distrib.rank_zero_only
     def generate(self) -> tp.Dict[str, float]:
         return self._in_turn(super().generate)
+
+    def play(self, prompts: tp.List[str], duration: float) -> torch.Tensor:
+        """While concepts take turns, also for the next ones, of the same prompt: as many rows as an update may have."""
+        if self._one is None:
+            return super().play(prompts, duration)
+        (prompt,), words = set(prompts), [placeholder(part.concept.name) for part in self.parts]
+        if prompt not in self._played:
+            fit = max(1, len(words) * self.cfg.dataset.batch_size // len(prompts))
+            each = list(dict.fromkeys(prompt.replace(self.word, word) for word in words[words.index(self.word):][:fit]))
+            with draws_of(len(each)):
+                wavs = super().play([one for one in each for _ in prompts], duration)
+            self._played.update(zip(each, wavs.chunk(len(each))))
+        return self._played[prompt]
 
     def _log_to_tensorboard(self, key: str, wav: torch.Tensor) -> None:
         super()._log_to_tensorboard(f'{self._one}/{key}', wav)

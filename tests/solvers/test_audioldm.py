@@ -138,7 +138,7 @@ def test_the_prior_is_what_the_untouched_base_makes_of_the_class_word(make, tmp_
     assert solver.class_prompt == 'A recording of a guitar' and len(solver.prior) == 2
     kept, = (tmp_path / 'cache').glob('prior-*.safetensors')
     solver.seed_draws(4, 1)
-    wav = solver.play('A recording of a guitar', 1, 4)[0]
+    wav = solver.play(['A recording of a guitar'], 4)[0]
     assert torch.equal(solver.base.codec.moments(wav), load_file(kept)['moments'][1])
     with_, metrics = solver.other_loss(2, {}), {}
     assert solver.other_loss(2, metrics) != with_ and metrics['mse_prior'] > 0

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from audiocraft_ti.concept import Concept
+from audiocraft_ti.data import audio
 from audiocraft_ti.errors import UserError
 from audiocraft_ti.tiny.recordings import write_recordings
 
@@ -51,6 +52,29 @@ def test_a_pack_learns_what_each_concept_learns_alone(make_solver, folders, pack
         for epoch, own in zip(alone.history, history):
             for key in ('ce', 'ce_start', 'ce_no_text', 'ce_class_word', 'gap_closure'):
                 assert own['valid'].get(key) == pytest.approx(epoch['valid'].get(key), abs=1e-4), key
+
+
+@pytest.mark.parametrize('rows, batches', [(4, 2 * (1 + 1 + 2)), (1, 2 * (2 + 1 + 2))])
+def test_samples_of_all_concepts_are_made_at_once_and_are_what_each_makes_alone(make_solver, folders, pack, monkeypatch,
+                                                                                rows, batches):
+    """Of two prompts, for the concepts, for no concept, and for two class words; to rounding, as vectors are."""
+    settings = (f'dataset.batch_size={rows}', 'generate.num_samples=2', 'generate.baselines=true')
+    together = make_solver(*pack, *settings)
+    generated, step = [], type(together).run_generate_step
+    with monkeypatch.context() as patch:
+        patch.setattr(type(together), 'run_generate_step', lambda self, batch, **kwargs: (
+            generated.append(len(batch[1])), step(self, batch, **kwargs))[1])
+        together.generate()
+    assert len(generated) == batches
+    for name, word in WORDS.items():
+        alone = make_solver(f'concept.name={name}', f'datasource.folder={folders[name]}', f'concept.class_word={word}',
+                            *SHORT, *settings)
+        alone.generate()
+        files = sorted(alone.folder.glob('samples/**/*.wav'))
+        assert len(files) == 3 * 2 * 2
+        for file in files:
+            wavs = [audio.read(path)[0] for path in (file, together.folder / name / file.relative_to(alone.folder))]
+            assert wavs[0].abs().max() > 0.01 and (wavs[0] - wavs[1]).abs().max() < 1e-3
 
 
 def test_each_concept_has_its_best_epoch_and_its_samples(make_solver, pack, monkeypatch):
