@@ -6,11 +6,10 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import AddedToken
 
-from .bank import ConceptBank
 from .placeholders import Placeholders
 
 
-class ClapConditioner(Placeholders, nn.Module):
+class ClapConditioner(Placeholders):
     """The text half of CLAP as AudioLDM conditions on it, frozen, with the vectors of concepts among its embeddings.
 
     The text encoder is kept out of this module's parameters, which are the concepts' vectors alone.
@@ -19,25 +18,14 @@ class ClapConditioner(Placeholders, nn.Module):
         text_encoder (ClapTextModelWithProjection): The base model's text encoder.
         tokenizer (RobertaTokenizer): Its tokenizer.
         name (str): The text encoder's name.
-        shuffle (bool): Whether tokens are put in random order.
-        sample_ratio (float): Share of a concept's tokens that is drawn outside of training.
-        train_ratio (float): And in training.
+        **options: How `Placeholders` draw.
     """
     text_encoder: tp.Any
 
-    def __init__(self, text_encoder: tp.Any, tokenizer: tp.Any, name: str, shuffle: bool = True,
-                 sample_ratio: float = 0.5, train_ratio: float = 1.):
-        super().__init__()
-        self.shuffle = shuffle
-        self.sample_ratio = sample_ratio
-        self.train_ratio = train_ratio
-        self.max_length = tokenizer.model_max_length
-        self.name = name
-        self.device = text_encoder.device
-        self.tokenizer = tokenizer
+    def __init__(self, text_encoder: tp.Any, tokenizer: tp.Any, name: str, **options: tp.Any):
+        super().__init__(tokenizer=tokenizer, dim=text_encoder.config.hidden_size, name=name,
+                         device=text_encoder.device, max_length=tokenizer.model_max_length, **options)
         self.__dict__['text_encoder'] = text_encoder.eval().requires_grad_(False)
-        self.bank = ConceptBank(len(tokenizer), text_encoder.config.hidden_size)
-        self.generator = torch.Generator()
 
     @property
     def embedding(self) -> nn.Embedding:

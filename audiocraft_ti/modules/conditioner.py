@@ -9,7 +9,6 @@ import torch
 from torch import nn
 from transformers import T5Config
 
-from .bank import ConceptBank
 from .placeholders import Placeholders
 
 
@@ -29,29 +28,19 @@ class ConceptConditioner(Placeholders, TextConditioner):
 
     Args:
         conditioner (T5Conditioner): The base model's conditioner.
-        shuffle (bool): Whether tokens are put in random order.
-        sample_ratio (float): Share of a concept's tokens that is drawn outside of training.
-        train_ratio (float): And in training.
         max_length (int): Prompts are cut at this many tokens (P6).
+        **options: How `Placeholders` draw.
     """
     t5: tp.Any
 
-    def __init__(self, conditioner: T5Conditioner, shuffle: bool = True, sample_ratio: float = 0.5,
-                 train_ratio: float = 1., max_length: int = 512):
-        super().__init__(conditioner.dim, conditioner.output_dim)
+    def __init__(self, conditioner: T5Conditioner, max_length: int = 512, **options: tp.Any):
+        super().__init__(conditioner.dim, conditioner.output_dim, tokenizer=conditioner.t5_tokenizer,
+                         dim=conditioner.dim, name=conditioner.name, device=conditioner.device,
+                         max_length=max_length, **options)
         self.output_proj = conditioner.output_proj
-        self.shuffle = shuffle
-        self.sample_ratio = sample_ratio
-        self.train_ratio = train_ratio
-        self.max_length = max_length
-        self.name = conditioner.name
-        self.device = conditioner.device
         self.autocast = conditioner.autocast
-        self.tokenizer = conditioner.t5_tokenizer
         # as in T5Conditioner: in __dict__, it is no part of the state that is saved
         self.__dict__['t5'] = conditioner.t5.eval().requires_grad_(False)
-        self.bank = ConceptBank(len(self.tokenizer), conditioner.dim)
-        self.generator = torch.Generator()
 
     @property
     def embedding(self) -> nn.Embedding:

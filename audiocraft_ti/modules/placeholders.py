@@ -39,37 +39,43 @@ def check_share(share: tp.Union[float, str], where: str) -> float:
     return number
 
 
-class Placeholders(ABC):
+class Placeholders(nn.Module, ABC):
     """The half of a text conditioner that turns prompts into token ids, concepts' vectors among them.
 
     A placeholder `<name>` in a prompt becomes the concept's tokens `<name> <name>_1 ...`: in training all of them or a
     random share, in a fresh random order each time, so that positions mean nothing (P15); else a random share, since
     with all of them the words around are ignored (P16). `<name:0.3>` asks for another share.
 
-    Attributes:
+    Args:
+        *args: Those of the audiocraft module that it is half of, if any.
         tokenizer (PreTrainedTokenizer): The text encoder's.
-        bank (ConceptBank): Vectors of the concepts, with ids from `len(tokenizer)` on.
+        dim (int): Width of its embeddings.
+        name (str): Its name.
+        device (str or torch.device): Where it lies.
+        max_length (int): Prompts are cut at this many tokens (P6).
         shuffle (bool): Whether tokens are put in random order.
         sample_ratio (float): Share of a concept's tokens that is drawn outside of training.
         train_ratio (float): And in training. With all of them, as in the paper, vectors learn to mean the concept
             together; what a few of them mean is left to chance.
-        max_length (int): Prompts are cut at this many tokens (P6).
-        name (str): Of the text encoder.
-        device (str or torch.device): Where it lies.
+    Attributes:
+        bank (ConceptBank): Vectors of the concepts, with ids from `len(tokenizer)` on.
         generator (torch.Generator): Of all draws, but for those of placeholders that a row has its own for.
         row_generator (callable, optional): That of a row of the batch, by its index.
     """
-    tokenizer: tp.Any
-    bank: ConceptBank
-    shuffle: bool
-    sample_ratio: float
-    train_ratio: float
-    max_length: int
-    name: str
-    device: tp.Any
-    generator: torch.Generator
     row_generator: tp.Optional[tp.Callable[[int], torch.Generator]] = None
-    training: bool
+
+    def __init__(self, *args: tp.Any, tokenizer: tp.Any, dim: int, name: str, device: tp.Any, max_length: int,
+                 shuffle: bool = True, sample_ratio: float = 0.5, train_ratio: float = 1.):
+        super().__init__(*args)
+        self.tokenizer = tokenizer
+        self.name = name
+        self.device = device
+        self.max_length = max_length
+        self.shuffle = shuffle
+        self.sample_ratio = sample_ratio
+        self.train_ratio = train_ratio
+        self.bank = ConceptBank(len(tokenizer), dim)
+        self.generator = torch.Generator()
 
     @property
     @abstractmethod

@@ -23,7 +23,8 @@ def concept():
 @pytest.fixture
 def conditioner(concept):
     torch.manual_seed(0)
-    ours = ConceptConditioner(T5Conditioner(register_t5(T5), WIDTH, finetune=False, device='cpu'), False, 1.).eval()
+    ours = ConceptConditioner(T5Conditioner(register_t5(T5), WIDTH, finetune=False, device='cpu'), shuffle=False,
+                              sample_ratio=1.).eval()
     ours.add(concept.name, concept.vectors)
     return ours
 
