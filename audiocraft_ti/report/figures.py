@@ -1,5 +1,6 @@
 """Figures of scores, of learning and of sound."""
 import io
+from itertools import cycle, product
 import math
 from pathlib import Path
 import typing as tp
@@ -19,6 +20,7 @@ from ..evaluation import REAL
 SCORES = {'reconstruction': 'Reconstruction', 'editability': 'Editability'}
 COLOURS = ('#8db3de', '#f5b46f')
 COLUMNS = 3  # of violins
+WIDTH = 3.7  # of each, inches; no wider than a phone's screen
 MOST_NAMES = 20  # in a legend
 RANGE = 80  # of a spectrogram, dB
 
@@ -36,7 +38,7 @@ def violins(lines: tp.Sequence[Line]) -> Figure:
     shown = pairs(lines)
     columns = min(COLUMNS, len(shown))
     rows = math.ceil(len(shown) / columns)
-    figure = Figure((4.2 * columns, 3.4 * rows), layout='constrained')
+    figure = Figure((WIDTH * columns, 3.4 * rows), layout='constrained')
     axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
     for ax, systems in zip(axes, shown):
         _violin(ax, lines, systems)
@@ -63,10 +65,11 @@ def curves(runs: tp.Sequence[Run]) -> Figure:
     runs = [run for run in runs if any('ce' in epoch.get('valid', {}) for epoch in run.history)]
     figure = Figure((8, 4), layout='constrained')
     ax = figure.subplots()
-    for colour, run in zip(seaborn.husl_palette(len(runs)), runs):
+    looks = cycle(product(('-', '--'), seaborn.color_palette('tab10')))  # as many as names in a legend
+    for (dashes, colour), run in zip(looks, runs):
         losses = [epoch['valid'] for epoch in run.history if 'valid' in epoch]
         start = losses[0]['ce_no_text'] - losses[0]['ce_start']
-        ax.plot([start, *(one['ce_no_text'] - one['ce'] for one in losses)], color=colour, label=run.name)
+        ax.plot([start, *(one['ce_no_text'] - one['ce'] for one in losses)], dashes, color=colour, label=run.name)
         if 'ce_class_word' in losses[0]:
             ax.axhline(losses[0]['ce_no_text'] - losses[0]['ce_class_word'], color=colour, linestyle=':', linewidth=1)
     ax.axhline(0, color='black', linewidth=0.8)

@@ -53,9 +53,11 @@ def players(lines: tp.Sequence[Line], concept: str) -> tp.Iterator[tp.Tuple[str,
     mine = [line for line in lines if line.get('concept') == concept and 'file' in line]
     real = [line for line in mine if line['system'] == REAL][:REFERENCES]
     made = [line for line in mine if line['system'] != REAL]
-    firsts = {(line['prompt'], line['system']): line for line in reversed(made)}
+    firsts: tp.Dict[tp.Tuple[str, str], Line] = {}
+    for line in made:
+        firsts.setdefault((line['prompt'], line['system']), line)
     rows = {'Recordings': real} if real else {}
-    rows.update({prompt: [firsts[key] for key in firsts if key[0] == prompt][::-1]
+    rows.update({prompt: [firsts[key] for key in firsts if key[0] == prompt]
                  for prompt in dict.fromkeys(line['prompt'] for line in made)})
     for title, row in rows.items():
         found = [one for one in map(player, row) if one is not None]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from selenium import webdriver
 
-from audiocraft_ti.report import figures, sources
+from audiocraft_ti.report import figures, page as pages, sources
 from audiocraft_ti.tiny.recordings import write_recordings
 from tests.test_cli import run
 
@@ -76,6 +76,12 @@ def test_of_several_runs_each_is_a_system_and_recordings_come_once(make_run, sco
         'seed=1': 40, 'seed=2': 40, 'real': 3}
 
 
+def test_systems_stand_in_the_order_of_the_table_whatever_comes_later(scored):
+    lines = sources.read_scores(scored)
+    rows = dict(pages.players([*lines, lines[0]], 'amen'))
+    assert [one['system'] for one in rows['A recording of a <amen>']] == ['ours', 'theirs']
+
+
 @pytest.fixture(params=[1280, 390])
 def browser(request):
     """Chromium without a network, as wide as a desktop and as a phone."""
@@ -99,6 +105,7 @@ def test_the_page_opens_without_a_network_and_plays(scored, make_run, browser, t
     script = browser.execute_script
     assert script('return [...document.images].every(one => one.complete && one.naturalWidth > 0)')
     assert script('return document.documentElement.scrollWidth <= screen.width')
+    assert script("return [...document.querySelectorAll('.drawn')].every(one => one.width > 0.9 * one.naturalWidth)")
     assert script("return [...document.querySelectorAll('h3')].map(one => one.innerText)") == [
         'Recordings', 'A recording of a <amen>', 'A disco song with a <amen>']
     rows = script("return [...document.querySelectorAll('.row')].map(row => "
