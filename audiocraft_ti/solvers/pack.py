@@ -63,11 +63,11 @@ def draws_of(count: int) -> tp.Iterator[None]:
             with torch.random.fork_rng([probs.device] if probs.is_cuda else []):
                 drawn.append(draw(part, *args, **kwargs))
         return torch.cat([*drawn, draw(last, *args, **kwargs)])
-    utils.multinomial = each
+    setattr(utils, 'multinomial', each)
     try:
         yield
     finally:
-        utils.multinomial = draw
+        setattr(utils, 'multinomial', draw)
 
 
 class PackSolver(TextualInversionSolver):
