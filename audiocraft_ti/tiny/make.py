@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from contextlib import contextmanager
 import importlib.metadata
 import json
+import multiprocessing
 import os
 from pathlib import Path
 import shutil
@@ -176,10 +177,10 @@ def _record(part: str) -> tp.Iterator[None]:
         _made(part).write_text(json.dumps({'done': done, 'minutes': round(minutes, 1), 'commit': commit, **versions}))
 
 
-def _make(part: str) -> None:
+def _make(part: str, step: tp.Callable[[], None]) -> None:
     print(f'Making the {part}.', flush=True)
     with _record(part):
-        PARTS[part].step()
+        step()
 
 
 def _with_needs(part: str) -> tp.Set[str]:
@@ -193,13 +194,13 @@ def make(last: tp.Optional[str] = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     left = [part for part in PARTS if part in (_with_needs(last) if last else PARTS) and not _read(part).get('done')]
     running: tp.Dict[Future, str] = {}
-    with ProcessPoolExecutor(CORES) as pool:
+    with ProcessPoolExecutor(CORES, multiprocessing.get_context('spawn')) as pool:  # fork does not go with threads
         while left or running:
             missing = {*left, *running.values()}
             ready = [part for part in left if not missing.intersection(PARTS[part].needs)]
             for part in ready[:CORES - len(running)]:
                 left.remove(part)
-                running[pool.submit(_make, part)] = part
+                running[pool.submit(_make, part, PARTS[part].step)] = part
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 del running[future]
                 future.result()
