@@ -44,9 +44,10 @@ def share(choice: str, answers: tp.Sequence[Answer]) -> Share:
 
 
 def design_effect(hits: np.ndarray, raters: tp.Sequence[int]) -> float:
-    """Variance of a share with the answers of raters, over that of as many independent answers; 1 at least.
+    """Variance of a share with the answers of raters, over that of as many independent answers.
 
-    It grows by the t distribution, since few raters say little about how much they differ.
+    It grows by the t distribution, since few raters say little about how much they differ (Korn and Graubard, 1998).
+    It may be below 1: cut off there, as is often done, it is too large on average where raters are alike.
 
     Args:
         hits (np.ndarray): 1 or 0 for each answer, [N].
@@ -58,8 +59,16 @@ def design_effect(hits: np.ndarray, raters: tp.Sequence[int]) -> float:
         return 1.
     deviation = np.bincount(each, hits - mean)
     between = count / (count - 1) * (deviation ** 2).sum() / len(hits) ** 2
-    effect = max(1., between / (mean * (1 - mean) / len(hits)))
+    effect = max(least_effect(count), between / (mean * (1 - mean) / len(hits)))
     return effect * float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1) / stats.norm.ppf((1 + CONFIDENCE) / 2)) ** 2
+
+
+def least_effect(raters: int) -> float:
+    """What design effects exceed in 97.5 % of the studies with raters who are all alike.
+
+    Without it, a few raters who happen to say the same would leave an interval without a width.
+    """
+    return float(stats.chi2.ppf((1 - CONFIDENCE) / 2, raters - 1) / (raters - 1))
 
 
 def shares(answers: tp.Sequence[Answer], systems: tp.Sequence[str]) -> tp.Dict[str, Share]:

@@ -11,7 +11,7 @@ from ..data import lines as files
 from ..errors import UserError
 
 INTERVALS = """
-In brackets, 95 % Wilson intervals, widened by how much raters differ (design effect). Shares of a system are of the
+In brackets, 95 % Wilson intervals that heed how much raters differ (design effect). Shares of a system are of the
 answers to pairs that it was in, those of Neither and Undecided of all."""
 Scores = tp.Dict[tp.Tuple[int, str], float]
 

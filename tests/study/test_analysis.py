@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy import integrate, stats
+from statsmodels.tools.numdiff import approx_fprime
 
 from audiocraft_ti.study import analysis, bradley_terry, paper, tables
 from audiocraft_ti.study.answers import Answer, NEITHER, UNDECIDED
@@ -31,7 +32,13 @@ def test_raters_who_say_the_same_ten_times_count_once():
     factor = (stats.t.ppf(0.975, 5) / stats.norm.ppf(0.975)) ** 2
     # Between raters the variance of the mean is p(1-p)/5, of 60 independent answers it is p(1-p)/60.
     assert analysis.design_effect(hits, raters) == pytest.approx(60 / 5 * factor)
-    assert analysis.design_effect(np.tile([1., 0.], 30), np.repeat(range(6), 10)) == pytest.approx(factor)
+    # Five answers each, of which 2, 3, 2, 3, 2 and 3 hits: less than chance would have them differ.
+    hits = np.repeat([1., 0.] * 6, [2, 3, 3, 2] * 3)
+    assert analysis.design_effect(hits, np.repeat(range(6), 5)) == pytest.approx(
+        6 / 5 * 6 * 0.5 ** 2 / 30 ** 2 / (0.25 / 30) * factor)
+    # All the same: what chance undercuts once in 40 times, from a table of the chi-squared distribution.
+    alike = analysis.design_effect(np.tile([1., 0.], 30), np.repeat(range(6), 10))
+    assert alike == pytest.approx(0.831 / 5 * factor, rel=1e-3)
     assert analysis.design_effect(np.ones(10), np.arange(10)) == 1
 
 
@@ -69,8 +76,8 @@ def test_correlation_with_scores():
 
 def test_the_likelihood_is_the_integral_over_tastes():
     """Of two systems, tastes differ by a normal variable of variance 2 s², which quadrature integrates exactly."""
-    wins, trials, raters = np.array([3., 1., 5.]), np.array([5., 4., 5.]), np.arange(3)
-    model = bradley_terry.MixedBradleyTerry(wins, trials, np.array([[1., -1.]] * 3), raters)
+    wins, trials = np.array([[3.], [1.], [5.]]), np.array([[5.], [4.], [5.]])
+    model = bradley_terry.MixedBradleyTerry(wins, trials, np.array([[1., -1.]]))
     strength, taste = -0.4, 0.7
 
     def likelihood(won, of):
@@ -78,18 +85,32 @@ def test_the_likelihood_is_the_integral_over_tastes():
             p = 1 / (1 + math.exp(strength - taste_difference))  # of the first, whose strength is 0
             return p ** won * (1 - p) ** (of - won) * stats.norm.pdf(taste_difference, scale=taste * 2 ** 0.5)
         return integrate.quad(density, -8, 8)[0]
-    exact = sum(math.log(likelihood(*one)) for one in zip(wins, trials))
-    assert model.loglike(np.array([strength, taste])) == pytest.approx(exact, abs=0.02)
+    exact = sum(math.log(likelihood(*one)) for one in zip(wins[:, 0], trials[:, 0]))
+    assert model.loglike(np.array([strength, taste])) == pytest.approx(exact, abs=2e-3)
 
 
-def test_without_tastes_it_is_a_logistic_regression():
-    some = [one for pair, choice in enumerate('aabaab') for one in answers(9 * choice, pair)]
+def test_its_slopes_are_those_of_the_likelihood():
+    rng = np.random.default_rng(0)
+    trials = rng.integers(0, 5, (4, 3)).astype(float)
+    signs = np.array([[1., -1., 0.], [1., 0., -1.], [0., 1., -1.]])
+    model = bradley_terry.MixedBradleyTerry(np.floor(trials * rng.random((4, 3))), trials, signs)
+    params = np.array([0.3, -0.5, 0.8])
+    assert model.score_obs(params) == pytest.approx(approx_fprime(params, model.loglikeobs, centered=True), abs=1e-6)
+
+
+@pytest.mark.parametrize('wins', [[3, 4, 3, 4, 4, 5, 3, 4], [4] * 8])
+def test_without_tastes_it_is_a_logistic_regression(wins):
+    """Of a constant, with White's errors of raters; with a part of its own where raters are all the same."""
+    some = [Answer(rater, pair, 'editability', 'amen', 'a', 'b', 'b' if pair < won else 'a')
+            for rater, won in enumerate(wins) for pair in range(6)]
     found = bradley_terry.fit(some, SYSTEMS)
-    strength, error = math.log(18 / 36), math.sqrt(1 / 18 + 1 / 36)
-    reach = stats.t.ppf(0.975, 8) * error
+    total, p = sum(wins), sum(wins) / 48
+    information = 48 * p * (1 - p)
+    variance = max(8 / 7 * sum((won - 6 * p) ** 2 for won in wins) / information ** 2, 1.690 / 7 / information)
+    strength, reach = math.log(total / (48 - total)), stats.t.ppf(0.975, 7) * math.sqrt(variance)
     one = found.strengths['b']
-    assert [one.value, one.low, one.high] == pytest.approx([strength, strength - reach, strength + reach], abs=0.01)
-    assert found.taste < 0.1
+    assert [one.value, one.low, one.high] == pytest.approx([strength, strength - reach, strength + reach], abs=0.002)
+    assert one.p == pytest.approx(2 * stats.t.sf(strength / math.sqrt(variance), 7), rel=0.01) and found.taste < 0.1
 
 
 def test_answers_that_determine_no_strength():
