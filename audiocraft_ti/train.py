@@ -3,6 +3,7 @@
 The names that audiocraft looks for in its own `audiocraft.train` are here too (`main`, `get_solver`,
 `get_solver_from_xp`, `get_solver_from_sig`), since upstream's solvers are pointed at this module.
 """
+from dataclasses import replace
 import errno
 from functools import partial
 import logging
@@ -125,6 +126,18 @@ def run(cfg: omegaconf.DictConfig) -> None:
         solver.run_one_stage(cfg.execute_only)
 
 
+def job(base: str) -> tp.Dict[str, tp.Any]:
+    """Slurm settings of a job, by the size of its base model, from the team's configuration (config/teams).
+
+    Args:
+        base (str): Name or folder of the base model; what it ends in tells its size.
+    """
+    from audiocraft.environment import AudioCraftEnvironment
+    sizes = AudioCraftEnvironment.instance()._get_cluster_config().get('slurm', {})
+    size = next((size for size in sizes if base.rstrip('/').endswith(size)), '')
+    return {'partition': AudioCraftEnvironment.get_slurm_partitions(), **sizes.get(size, {})}
+
+
 class Main(HydraMain):
     """Dora's entry point, with a sentence in the place of a traceback for arguments that Hydra does not understand."""
     def get_xp(self, argv: tp.Sequence[str]) -> XP:
@@ -137,11 +150,18 @@ class Main(HydraMain):
             sys.exit(f"error: {' '.join(str(error).partition('Config search path')[0].split())}")
 
     def get_slurm_config(self) -> SlurmConfig:
-        """What a job asks for unless it says otherwise; Dora wants it first of all when it is to schedule."""
+        """What a job asks for unless it says otherwise; Dora wants it first of all when it is to schedule.
+
+        A run that is launched asks for what its base needs, as those of grids do.
+        """
         if shutil.which('sbatch') is None and _schedules(sys.argv[1:]):
             sys.exit("error: there is no Slurm here (sbatch is not on the path): log in where jobs are submitted, look "
                      "at the grid with --dry_run, or run it here with python -m audiocraft_ti.grids.local GRID.")
-        return super().get_slurm_config()
+        slurm = super().get_slurm_config()
+        if 'launch' not in sys.argv[1:]:
+            return slurm
+        overrides = [argument for argument in sys.argv[1:] if '=' in argument and not argument.startswith('-')]
+        return replace(slurm, **job(str(self.get_xp(overrides).cfg.continue_from)))
 
 
 def _schedules(argv: tp.Sequence[str]) -> bool:

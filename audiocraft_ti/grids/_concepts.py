@@ -6,7 +6,7 @@ import shlex
 import typing as tp
 
 from ..errors import UserError
-from ._slurm import job
+from ..train import job
 
 ROOT = 'AUDIOCRAFT_TI_CONCEPTS'  # folder whose sub-folders are the concepts
 BASES = 'AUDIOCRAFT_TI_BASES'  # separated by commas

@@ -6,7 +6,7 @@ import pytest
 import treetable as tt
 
 from audiocraft_ti import train
-from audiocraft_ti.grids import _slurm, local
+from audiocraft_ti.grids import local
 from audiocraft_ti.grids.ti import ablation, learning_rate, systems
 from audiocraft_ti.tiny import timbres
 
@@ -123,7 +123,17 @@ def test_what_cannot_be_a_grid_is_one_sentence(root, monkeypatch, change, messag
     ('facebook/musicgen-small', {'mem_per_gpu': 12, 'time': 60}),
     ('/models/musicgen-large/', {'mem_per_gpu': 24, 'time': 240}), ('somebody/else', {})])
 def test_a_job_asks_for_what_its_base_needs(base, job):
-    assert _slurm.job(base) == {'partition': 'debug', **job}
+    assert train.job(base) == {'partition': 'debug', **job}
+
+
+def test_a_run_that_is_launched_asks_for_what_its_base_needs(monkeypatch):
+    monkeypatch.setattr(train.shutil, 'which', lambda name: name)
+    monkeypatch.setattr(train.sys, 'argv', ['dora', 'launch', '-g', '2', 'solver=musicgen/ti_tiny', 'seed=1'])
+    tiny = train.main.get_slurm_config()
+    assert (tiny.gpus, tiny.cpus_per_gpu, tiny.mem_per_gpu, tiny.time) == (0, 1, 3, 30)
+    monkeypatch.setattr(train.sys, 'argv', ['dora', 'launch', 'solver=musicgen/ti'])
+    large = train.main.get_slurm_config()
+    assert (large.gpus, large.cpus_per_gpu, large.mem_per_gpu, large.time) == (1, 4, 24, 240)
 
 
 def history(ce, words, duration):
