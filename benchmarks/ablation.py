@@ -20,11 +20,11 @@ from flashy.utils import write_and_rename
 from audiocraft_ti import train
 from audiocraft_ti.data import audio, lines as files
 from audiocraft_ti.grids import local
-from audiocraft_ti.grids._explorers import best_losses
 from audiocraft_ti.grids.ti import ablation
 from audiocraft_ti.models.loaders import BaseModel, load_base
 from audiocraft_ti.models.samples import LISTING
 from audiocraft_ti.report.markdown import markdown
+from audiocraft_ti.report.sources import best_losses
 from audiocraft_ti.tiny import judge as judges
 from audiocraft_ti.tiny.voice import SAMPLE_RATE
 from benchmarks import tiny_world

@@ -6,8 +6,8 @@ from dora import Explorer
 import treetable as tt
 
 from ..errors import UserError
+from ..report.sources import best_losses, LOSSES
 
-LOSSES = ('ce', 'mse')  # of a language model, and of a diffusion model
 BEST: tp.Dict[str, tp.Callable] = {
     'ce': min, 'mse': min, 'gap_closure': max, 'clap_reconstruction_held_out': max, 'clap_editability': max,
     'minutes': min}
@@ -17,12 +17,6 @@ class Best(float):
     """A number that is the best of its column, and marked."""
     def __format__(self, spec: str) -> str:
         return super().__format__(spec) + '*'
-
-
-def best_losses(history: tp.List[dict]) -> tp.Dict[str, float]:
-    """Held-out losses of the best epoch."""
-    loss = next(name for name in LOSSES if name in history[-1]['valid'])
-    return min((epoch['valid'] for epoch in history), key=lambda losses: losses[loss])
 
 
 class ConceptExplorer(Explorer):

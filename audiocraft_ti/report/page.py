@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader
 import soundfile
 
 from . import figures
-from .sources import Run
+from .sources import AGAINST, best_losses, LOSSES, Run
 from ..data import audio
 from ..data.lines import Line
 from ..errors import UserError
@@ -65,12 +65,22 @@ def players(lines: tp.Sequence[Line], concept: str) -> tp.Iterator[tp.Tuple[str,
             yield title, found
 
 
+def learned(runs: tp.Sequence[Run]) -> tp.Iterator[tp.List[str]]:
+    """A row of names, and one of the losses of each run's best epoch."""
+    yield ['', *AGAINST.values(), 'gap closure']
+    for run in runs:
+        losses = best_losses(run.history)
+        loss = next(name for name in LOSSES if name in losses)
+        keys = [*(loss + what for what in AGAINST), 'gap_closure']
+        yield [run.name, *(f'{losses[key]:.3f}' if key in losses else '' for key in keys)]
+
+
 def settings(lines: tp.Sequence[Line], runs: tp.Sequence[Run]) -> tp.List[tp.Tuple[str, str]]:
     """What the numbers are of."""
     counts = {system: len([line for line in lines if line['system'] == system and 'file' in line])
               for system in dict.fromkeys(line['system'] for line in lines)}
-    embedders = sorted({f"{line['embedder']}, {line['checkpoint']}" for line in lines})
-    return [('Embedder', '; '.join(embedders)),
+    embedders = sorted({f"{line['embedder']}, {line['checkpoint']}" for line in lines if 'embedder' in line})
+    return [('Embedder', '; '.join(embedders) or 'none: nothing is scored'),
             ('Clips', ', '.join(f'{count} of {system}' for system, count in counts.items())),
             *((run.name, ' '.join(run.overrides)) for run in runs)]
 
@@ -79,26 +89,28 @@ def write(lines: tp.Sequence[Line], runs: tp.Sequence[Run], out: Path) -> Path:
     """Write `index.html`, and its figures as SVG and PDF.
 
     Args:
-        lines (sequence of dict): Scores.
+        lines (sequence of dict): Scores, or samples without any.
         runs (sequence of Run): Runs whose learning to show.
         out (Path): Where to.
     Raises:
         UserError: If there is nothing to report, or scores are of several embedders.
     """
-    checkpoints = sorted({line['checkpoint'] for line in lines})
+    checkpoints = sorted({line['checkpoint'] for line in lines if 'checkpoint' in line})
     if len(checkpoints) > 1:
         raise UserError(f"the scores are by {' and '.join(checkpoints)}, which cannot be compared: make a report of "
                         "each.")
     if not lines and not runs:
         raise UserError("there is nothing to report: give score files, or --run with a run's folder.")
-    drawn = {'scores': figures.violins(lines)} if lines else {}
+    scored = any(key in line for line in lines for key in figures.SCORES)
+    drawn = {'scores': figures.violins(lines)} if scored else {}
     if runs:
         drawn['learning'] = figures.curves(runs)
     images = {name: _uri(figures.save(figure, out / 'figures' / name), 'image/svg+xml')
               for name, figure in drawn.items()}
     concepts = [concept for concept in dict.fromkeys(line.get('concept') for line in lines) if concept is not None]
     template = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template('page.html')
-    page = template.render(table=table.rows(lines) if lines else [], images=images, settings=settings(lines, runs),
+    page = template.render(scores=table.rows(lines) if table.present(lines) else [], images=images,
+                           learned=list(learned(runs)), settings=settings(lines, runs),
                            concepts=[(concept, list(players(lines, concept))) for concept in concepts])
     path = out / 'index.html'
     with write_and_rename(path) as file:

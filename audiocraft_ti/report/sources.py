@@ -9,6 +9,8 @@ from ..data.lines import Line
 from ..errors import UserError
 from ..evaluation import BASELINES, REAL
 
+LOSSES = ('ce', 'mse')  # of a language model, and of a diffusion model
+AGAINST = {'': 'held-out loss', '_start': 'before learning', '_no_text': 'without text', '_class_word': 'class word'}
 NEEDED = ('system', 'kind', 'embedder', 'checkpoint')  # of every line of scores
 
 
@@ -20,12 +22,19 @@ class Run:
         name (str): What of its settings is not shared by all runs of a report.
         overrides (list of str): All its settings.
         history (list of dict): Metrics of each epoch, by stage.
-        scores (list of dict): Of the samples of its last epoch, if they were scored.
+        scores (list of dict): A line for each of its last samples, with scores if it was scored.
     """
     name: str
     overrides: tp.List[str]
     history: tp.List[tp.Dict[str, tp.Dict[str, float]]]
     scores: tp.List[Line]
+
+
+def best_losses(history: tp.Sequence[tp.Dict[str, tp.Dict[str, float]]]) -> tp.Dict[str, float]:
+    """Held-out losses of the best epoch."""
+    epochs = [epoch['valid'] for epoch in history if 'valid' in epoch]
+    loss = next(name for name in LOSSES if name in epochs[-1])
+    return min(epochs, key=lambda losses: losses[loss])
 
 
 def read_scores(path: Path) -> tp.List[Line]:
@@ -52,14 +61,18 @@ def read_runs(folders: tp.Sequence[Path]) -> tp.List[Run]:
         UserError: If a folder is none of a run that has finished an epoch.
     """
     found = [(_read_json(folder / '.argv.json'), _read_json(folder / 'history.json')) for folder in folders]
-    shared = set.intersection(*(set(overrides) for overrides, _ in found)) if found else set()
     runs = []
-    for folder, (overrides, history) in zip(folders, found):
+    for folder, (overrides, history), name in zip(folders, found, differences([overrides for overrides, _ in found])):
         if not any('valid' in epoch for epoch in history):
             raise UserError(f"{folder} has not finished an epoch: let the run go on first.")
-        name = ', '.join(setting for setting in overrides if setting not in shared) or folder.name
-        runs.append(Run(name, overrides, history, _scores_of(folder)))
+        runs.append(Run(name or folder.name, overrides, history, scores_of(folder, name or folder.name)))
     return runs
+
+
+def differences(runs: tp.Sequence[tp.Sequence[str]]) -> tp.List[str]:
+    """Of the settings of each run, those that not all runs have."""
+    shared = set.intersection(*map(set, runs)) if runs else set()
+    return [', '.join(setting for setting in settings if setting not in shared) for settings in runs]
 
 
 def _read_json(path: Path) -> tp.Any:
@@ -69,9 +82,13 @@ def _read_json(path: Path) -> tp.Any:
         raise UserError(f"{path} cannot be read ({error}): give the folder of a run, outputs/xps/SIG.") from error
 
 
-def _scores_of(folder: Path) -> tp.List[Line]:
-    files = sorted(folder.glob('samples/*/scores.jsonl'), key=lambda path: int(path.parent.name))
-    return read_scores(files[-1]) if files else []
+def scores_of(folder: Path, system: str) -> tp.List[Line]:
+    """Lines of a run's last scores; of its last samples, where none are scored, as those of a system of that name."""
+    scored, listed = (sorted(folder.glob(f'samples/*/{name}'), key=lambda path: int(path.parent.name))[-1:]
+                      for name in ('scores.jsonl', 'samples.jsonl'))
+    return [line for path in scored for line in read_scores(path)] or [
+        {**line, 'system': system, 'file': str(path.parent / line['file'])}
+        for path in listed for line in files.read(path)]
 
 
 def all_lines(scores: tp.Sequence[Path], runs: tp.Sequence[Run]) -> tp.List[Line]:

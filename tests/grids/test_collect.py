@@ -7,6 +7,7 @@ import torch
 
 from audiocraft_ti import cli, train
 from audiocraft_ti.concept import Concept
+from audiocraft_ti.data import audio, lines as files
 from audiocraft_ti.errors import UserError
 from audiocraft_ti.grids import local
 from audiocraft_ti.grids.collect import collect
@@ -27,15 +28,16 @@ def xps(tmp_path, monkeypatch):
 def finish(folder: Path, name: str, ce: float):
     """Leave behind what a run of one concept does."""
     samples = folder / 'samples' / '2'
-    samples.mkdir(parents=True, exist_ok=True)
-    (samples / 'a.wav').write_bytes(name.encode())
-    (samples / 'samples.jsonl').write_text(json.dumps({'prompt': f'A <{name}>', 'file': 'a.wav'}) + '\n')
+    audio.write(samples / 'a.wav', torch.arange(16000).mul(ce).sin()[None] / 2, 16000)
+    files.write([{'prompt': f'A <{name}>', 'file': 'a.wav', 'concept': name}], samples / 'samples.jsonl')
     Concept(name, torch.full((2, 3), ce)).save(folder / 'concept.safetensors')
-    history = [{'valid': {'ce': ce}}, {'valid': {'ce': ce + 1}, 'evaluate': {'clap_editability': 0.25}, 'generate': {}}]
+    losses = {'ce_start': 9., 'ce_no_text': 8.}
+    history = [{'valid': {'ce': ce, **losses}}, {'valid': {'ce': ce + 1, **losses},
+                                                 'evaluate': {'clap_editability': 0.25}, 'generate': {}}]
     (folder / 'history.json').write_text(json.dumps(history))
 
 
-def test_finished_runs_are_gathered_concept_by_concept(xps, tmp_path):
+def test_finished_runs_are_gathered_concept_by_concept(xps, caplog):
     pack, single = xps
     for name, ce in (('amen', 2.), ('bell', 3.)):
         finish(pack.folder / name, name, ce)
@@ -49,14 +51,31 @@ def test_finished_runs_are_gathered_concept_by_concept(xps, tmp_path):
     assert [(row['concept'], row['folder'], row['ce'], row['clap_editability']) for row in rows] == [
         ('amen', folders[0], 2., 0.25), ('bell', folders[1], 3., 0.25)]
     assert (Concept.load(f'table/{folders[1]}/bell.safetensors').vectors == 3.).all()
-    assert Path(f'table/{folders[0]}/samples/a.wav').read_bytes() == b'amen'
+    assert Path(f'table/{folders[0]}/samples/a.wav').read_bytes() == (pack.folder / 'amen/samples/2/a.wav').read_bytes()
     page = Path('table/index.html').read_text()
-    assert '1 of 2 runs are finished' in page and 'A &lt;amen&gt;' in page and '<td>2.000</td>' in page
-    assert f'href="{folders[0]}/amen.safetensors"' in page and f'src="{folders[1]}/samples/a.wav"' in page
+    assert 'A &lt;amen&gt;' in page and page.count('<audio') == 2 and 'nothing is scored' in page
+    assert '>bell, textual_inversion</th><td>3.000 <small></small></td><td>9.000 ' in page and 'oud' not in page
+    assert 'Left out 1 of the 2 runs of ti.concepts' in caplog.text
 
     finish(single.folder, 'oud', 1.)
     assert len(collect('ti.concepts', Path('table'))) == 3  # again, over what is there
-    assert '2 of 2 runs' in Path('table/index.html').read_text()
+    assert Path('table/index.html').read_text().count('<audio') == 3
+
+
+def test_runs_that_differ_in_their_concepts_alone_are_one_system_of_the_page(xps, monkeypatch):
+    monkeypatch.setenv('AUDIOCRAFT_TI_PACK', '1')
+    monkeypatch.setenv('AUDIOCRAFT_TI_SEEDS', '1,2')
+    for xp in local.experiments('ti.concepts'):
+        finish(xp.folder, xp.cfg.concept.name, 1.)
+        samples = xp.folder / 'samples' / '2'
+        files.write([{'system': 'textual_inversion', 'kind': 'editability', 'embedder': 'clap', 'checkpoint': 'tiny',
+                      'editability': xp.cfg.seed / 10, 'file': str(samples / 'a.wav'), **line}
+                     for line in [{'prompt': f'A <{xp.cfg.concept.name}>', 'concept': xp.cfg.concept.name}] * 2],
+                    samples / 'scores.jsonl')
+    collect('ti.concepts', Path('table'))
+    page = Path('table/index.html').read_text()
+    assert '>seed=1</th><td>0.100 <small>(0.100 to 0.100)' in page and '>seed=2</th><td>0.200 ' in page
+    assert page.count('<audio') == 2 * 3
 
 
 @pytest.mark.parametrize('grid, message', [('ti.concepts', 'none of the 2 runs of ti.concepts is finished'),

@@ -94,8 +94,8 @@ def test_a_grid_of_four_concepts_is_scheduled_once_and_finishes(cluster, grid, t
         gathered = Concept.load(out / row['folder'] / f'{row["concept"]}.safetensors')
         assert torch.equal(gathered.vectors, Concept.load(xp / 'concept.safetensors').vectors)
         assert row['ce'] == grid.dora.history(xp)[0]['valid']['ce'] and row['clap_editability']
-        for sample in (out / row['folder'] / 'samples').glob('*.wav'):
-            assert f'src="{row["folder"]}/samples/{sample.name}"' in page
+        assert len(list((out / row['folder'] / 'samples').glob('*.wav'))) == 2
+    assert page.count('<audio') == 2 * len(CONCEPTS)
 
 
 def test_cancelled_or_without_its_nodes_daemon_a_run_goes_on(cluster, grid):
