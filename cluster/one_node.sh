@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A Slurm cluster of this machine alone, to try grids on: `cluster/one_node.sh start|stop [FOLDER]`, and `node` to start
-# the node's daemon again after a crash. It wants Debian's packages and root, needs no systemd, and keeps everything it has in FOLDER, outputs/cluster by
-# default. Two of its devices are called GPUs, since Dora's jobs ask for those; they are none.
+# the node's daemon again after a crash. It wants Debian's packages and root, needs no systemd, and keeps everything it
+# has in FOLDER, outputs/cluster by default. Two of its devices are called GPUs, since Dora's jobs ask for those; they are none.
 set -euo pipefail
 PACKAGES='slurm-wlm munge slurmdbd mariadb-server-core mariadb-client-core'
 PORT=${CLUSTER_PORT:-16817} # this one and the three after it
@@ -41,7 +41,8 @@ SlurmctldPort=$PORT
 SlurmdPort=$((PORT + 1))
 SlurmUser=root
 AuthType=auth/munge
-AuthInfo=socket=$folder/run/munge.socket
+# A job that is requeued waits until the credentials it had have expired: two minutes by default.
+AuthInfo=socket=$folder/run/munge.socket,cred_expire=10
 StateSaveLocation=$folder/state
 SlurmdSpoolDir=$folder/spool
 SlurmctldPidFile=$folder/run/slurmctld.own.pid
@@ -51,6 +52,7 @@ TaskPlugin=task/none
 MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
+SchedulerParameters=sched_interval=2
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1

@@ -98,6 +98,26 @@ def test_a_grid_of_four_concepts_is_scheduled_once_and_finishes(cluster, grid, t
     assert page.count('<audio') == 2 * len(CONCEPTS)
 
 
+def test_two_tasks_of_a_launched_run_are_requeued_by_slurms_signal_and_go_on(cluster, grid):
+    """Slurm sends USR2 before a time limit, and where it preempts: submitit's part is to have the job requeued."""
+    before = set(grid.dora.xps)
+    folder = grid.env['AUDIOCRAFT_TI_CONCEPTS']
+    grid.dora('launch', '--no_tail', '-g', '2', 'solver=musicgen/ti_tiny', 'concept.name=flute',
+              f'datasource.folder={folder}/flute', *LONG.split(), timeout=900, SLURM_CONF=cluster['SLURM_CONF'])
+    xp, = set(grid.dora.xps) - before
+    job = json.loads((xp / 'job.json').read_text())['job_id']
+    until((xp / 'checkpoint.th').exists, 'no checkpoint')
+    subprocess.run(['scancel', '--signal=USR2', job], env=grid.env, check=True)
+    log = xp / 'submitit' / f'{job}_0_log.out'
+    until(lambda: f'Requeued job {job}' in log.read_text(), 'not requeued')
+    until(lambda: 'Loading existing checkpoint' in (xp / 'solver.log.0').read_text(), 'it does not go on')
+    until(lambda: states(cluster)[job] not in ('RUNNING', 'PENDING', 'REQUEUED', 'COMPLETING'), 'it does not end')
+    assert states(cluster)[job] == 'COMPLETED' and len(grid.dora.history(xp)) == 2
+    for rank in range(2):
+        assert f'Distributed init: {rank}/2' in (xp / 'submitit' / f'{job}_{rank}_log.out').read_text()
+    assert Concept.load(xp / 'concept.safetensors').placeholder == '<flute>'
+
+
 def test_cancelled_or_without_its_nodes_daemon_a_run_goes_on(cluster, grid):
     """The four concepts in one job, which is cancelled, tried again, and loses the daemon that watches over it."""
     pack = {'AUDIOCRAFT_TI_PACK': '4', 'AUDIOCRAFT_TI_OVERRIDES': LONG}
