@@ -10,12 +10,13 @@ WORD ?= $(if $(filter outputs/recordings,$(AUDIO)),guitar)
 .PHONY: install demo base ablation amount cluster tests lint constraints clean
 install: $(INSTALLED)
 
-# uv, since only it can override audiocraft's pins. Where it is not at hand, pip brings it into the environment.
+# uv, since only it can override audiocraft's pins. Where it is not at hand, pip brings it into the environment. Without
+# bytecode, which it leaves to whoever imports, the first import of all this takes half a minute.
 $(INSTALLED): setup.py requirements/overrides.txt requirements/constraints.txt
 	@command -v uv >/dev/null && uv venv -q --allow-existing --python $(PYTHON) $(VENV) \
 		|| { $(PYTHON) -m venv $(VENV) && $(RUN)/python -m pip install -q uv; }
-	PATH="$(CURDIR)/$(RUN):$$PATH" uv pip install --python $(RUN)/python --override requirements/overrides.txt \
-		--constraint requirements/constraints.txt --editable '.[dev]'
+	PATH="$(CURDIR)/$(RUN):$$PATH" uv pip install --compile-bytecode --python $(RUN)/python \
+		--override requirements/overrides.txt --constraint requirements/constraints.txt --editable '.[dev]'
 	@touch $@
 
 # make demo AUDIO=my/clips NAME=amen WORD='drum beat' learns from recordings of your own; the word is one for comparison.

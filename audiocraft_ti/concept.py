@@ -5,7 +5,6 @@ from pathlib import Path
 import re
 import typing as tp
 
-from flashy.utils import write_and_rename
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 import torch
@@ -92,6 +91,7 @@ class Concept:
 
         The file appears whole or not at all: it is written beside its place and then renamed.
         """
+        from flashy.utils import write_and_rename  # takes Dora and Hydra along, which those who only read do without
         path = Path(path)
         vectors = self.vectors.detach().to('cpu', torch.float32).contiguous()
         data = save({self.placeholder: vectors}, {**self.metadata, 'format_version': FORMAT_VERSION})
