@@ -59,9 +59,9 @@ setup(
     ],
     extras_require={
         'aesthetics': ['audiobox_aesthetics'],
-        'laion': ['laion_clap'],
+        'laion': ['laion_clap', 'torchvision'],
         'postgresql': ['psycopg[binary]'],  # for studies with many raters
-        'dev': ['audiobox_aesthetics', 'build', 'flake8', 'httpx', 'ipykernel', 'mypy', 'nbclient', 'psycopg[binary]',
-                'pytest', 'schemathesis', 'selenium', 'types-tqdm'],
+        'dev': ['audiobox_aesthetics', 'build', 'flake8', 'httpx', 'ipykernel', 'laion_clap', 'mypy', 'nbclient',
+                'psycopg[binary]', 'pytest', 'schemathesis', 'selenium', 'types-tqdm'],
     },
 )
