@@ -93,6 +93,8 @@ def prepare(lean: bool = False) -> None:
     sys.modules.setdefault('audiocraft.train', DeferredModule('audiocraft.train', 'audiocraft_ti.train'))
     if 'audiocraft' in sys.modules:
         return
+    if importlib.util.find_spec('laion_clap'):
+        _defer('laion_clap')  # audiocraft's metrics import it, and it asks the model hub for tokenizers at once
     if lean:
         _defer('spacy')
         _defer('librosa', 'filters')
