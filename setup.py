@@ -52,6 +52,7 @@ setup(
         'tensorboard',
         'torch>=2.6',     # from there on, weights are loaded without unpickling
         'torchmetrics',
+        'torchsde',       # of Stable Audio's sampler in diffusers
         'tqdm',
         'transformers',
         'uvicorn',

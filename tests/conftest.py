@@ -66,6 +66,33 @@ def audioldm_base(untrained_audioldm, monkeypatch) -> Path:
     return untrained_audioldm
 
 
+@pytest.fixture(scope='session')
+def stable_audio(tmp_path_factory) -> Path:
+    """A small Stable Audio of 5.12 s that reads with the tiny base's T5; nobody has trained it."""
+    from diffusers import (AutoencoderOobleck, CosineDPMSolverMultistepScheduler, StableAudioDiTModel,
+                           StableAudioPipeline)
+    from diffusers.pipelines.stable_audio import StableAudioProjectionModel
+    import torch
+    from transformers import T5EncoderModel, T5TokenizerFast
+    from audiocraft_ti import tiny
+    width = 48
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        vae = AutoencoderOobleck(encoder_hidden_size=16, downsampling_ratios=[8, 8, 10], channel_multiples=[1, 1, 1],
+                                 decoder_channels=8, decoder_input_channels=8, sampling_rate=16000)
+        transformer = StableAudioDiTModel(
+            sample_size=128, in_channels=8, out_channels=8, num_layers=2, attention_head_dim=16, num_attention_heads=2,
+            num_key_value_attention_heads=1, cross_attention_dim=16, time_proj_dim=16,
+            global_states_input_dim=2 * width, cross_attention_input_dim=width)
+        projection = StableAudioProjectionModel(128, width, min_value=0, max_value=64)
+    tokenizer = T5TokenizerFast.from_pretrained(tiny.BASE / 't5', model_max_length=32)
+    text_encoder = T5EncoderModel.from_pretrained(tiny.BASE / 't5')
+    folder = tmp_path_factory.mktemp('stable_audio')
+    StableAudioPipeline(vae, text_encoder, projection, tokenizer, transformer, CosineDPMSolverMultistepScheduler()
+                        ).save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
 def make_solver(tmp_path, monkeypatch):
     """Builds the solver of some overrides, inside an experiment, in this process."""

@@ -10,7 +10,7 @@ from audiocraft_ti import environment, train
 
 CONFIGS = sorted({path.relative_to(environment.CONFIG / 'solver').with_suffix('').as_posix()
                   for path in (environment.CONFIG / 'solver').rglob('*.yaml') if path.name != 'default.yaml'}
-                 - {'concept', 'audioldm/tiny'})  # which are parts of others
+                 - {'concept', 'diffusion', 'audioldm/tiny'})  # which are parts of others
 DSETS = sorted(path.relative_to(environment.CONFIG / 'dset').with_suffix('').as_posix()
                for path in (environment.CONFIG / 'dset').rglob('*.yaml') if path.name != 'default.yaml')
 
@@ -19,8 +19,8 @@ DSETS = sorted(path.relative_to(environment.CONFIG / 'dset').with_suffix('').as_
 def test_every_config_composes(argument):
     cfg = train.main.get_xp(['solver=musicgen/ti', argument]).cfg
     assert {'train', 'valid'} <= set(cfg.datasource)
-    assert cfg.solver in ('textual_inversion', 'fine_tuning', 'audioldm_ti', 'audioldm_dreambooth', 'compression',
-                          'tiny_musicgen')
+    assert cfg.solver in ('textual_inversion', 'fine_tuning', 'audioldm_ti', 'audioldm_dreambooth', 'stable_audio_ti',
+                          'compression', 'tiny_musicgen')
 
 
 @pytest.mark.parametrize('solver, updates, rate', [('ti', 3000, 2e-3), ('dreambooth', 300, 1e-6)])

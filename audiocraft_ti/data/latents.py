@@ -7,6 +7,7 @@ from zlib import crc32
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from . import augment
 from .manifest import Clip
@@ -77,8 +78,45 @@ class LatentCodec(nn.Module):
         return latents * self.vae.config.scaling_factor
 
 
+class WaveCodec(nn.Module):
+    """Autoencoder of a Stable Audio.
+
+    It hears a recording with silence after it, up to the length of all that the model makes, as its makers trained it.
+
+    Args:
+        vae (AutoencoderOobleck): Autoencoder of diffusers.
+        steps (int): Latents that the model makes at a time.
+    """
+    steps: torch.Tensor
+
+    def __init__(self, vae: tp.Any, steps: int):
+        super().__init__()
+        self.vae = vae
+        self.register_buffer('steps', torch.tensor(steps))  # among the state, since cached latents depend on it
+        self.channels = vae.config.audio_channels
+        self.sample_rate = vae.config.sampling_rate
+        self.frame_rate = self.sample_rate / vae.hop_length
+
+    @property
+    def duration(self) -> float:
+        """What the model makes at a time, in seconds."""
+        return int(self.steps) / self.frame_rate
+
+    @torch.no_grad()
+    def moments(self, wav: torch.Tensor) -> torch.Tensor:
+        """Mean and scale of the latents of audio [C, T], [2C', T'], as in `OobleckDiagonalGaussianDistribution`."""
+        assert wav.dim() == 2 and len(wav) == self.channels
+        wav = F.pad(wav, (0, int(self.steps) * self.vae.hop_length - wav.shape[-1]))
+        return self.vae.encode(wav[None].to(self.vae.dtype)).latent_dist.parameters[0].float()
+
+    def draw(self, moments: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Latents [B, C', T'], drawn from moments [B, 2C', T'] on the diffusion model's device."""
+        from diffusers.models.autoencoders.autoencoder_oobleck import OobleckDiagonalGaussianDistribution
+        return OobleckDiagonalGaussianDistribution(moments).sample(generator)
+
+
 class LatentCache(TokenCache):
-    """The same for the moments of latents, [2C, F, T'], of clips that are windows."""
+    """The same for the moments of latents, [..., T'], of clips that are windows."""
     codec: tp.Any
 
     def encode(self, wav: torch.Tensor) -> torch.Tensor:

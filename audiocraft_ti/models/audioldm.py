@@ -1,57 +1,44 @@
 """AudioLDM, by any name that a user has for one."""
 from dataclasses import dataclass
-from functools import cached_property
-import json
 import math
-from pathlib import Path
 import typing as tp
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from .. import tiny
 from ..data.latents import LatentCodec
 from ..data.mel import LogMel
 from ..errors import UserError
-from ..hashes import tensors_hash
-from .loaders import one_sentence, PRETRAINED, TINY
-
-PIPELINE = 'AudioLDMPipeline'
-INDEX = 'model_index.json'  # of a pipeline in diffusers' format
+from ..modules.clap import ClapConditioner
+from .diffusion import DiffusionModel, load_diffusion, Reader
+from .loaders import PRETRAINED, TINY
 
 
 @dataclass
-class AudioLDM:
-    """A pretrained latent diffusion model of audio (Liu et al., 2023).
+class AudioLDM(DiffusionModel):
+    """AudioLDM (Liu et al., 2023): a UNet over latents of spectrograms, with one CLAP embedding for a prompt."""
+    PIPELINE = 'AudioLDMPipeline'
+    MODELS = ('vae', 'unet', 'text_encoder', 'vocoder')
+    READER = ClapConditioner
+    KIND = 'AudioLDM'
+    NAMES = "'tiny', a folder in diffusers' format, or a name on the model hub such as cvssp/audioldm-m-full"
 
-    Args:
-        name (str): What the user called it.
-        pipeline (AudioLDMPipeline): diffusers' pipeline, its models frozen and in eval mode.
-    """
-    name: str
-    pipeline: tp.Any
-
-    def __post_init__(self):
-        for module in self.modules.values():
-            module.eval().requires_grad_(False)
-        self.pipeline.set_progress_bar_config(disable=True)
+    def make_codec(self) -> LatentCodec:
         vocoder = self.pipeline.vocoder.config
         mel = LogMel(vocoder.sampling_rate, math.prod(vocoder.upsample_rates), vocoder.model_in_dim)
-        self.codec = LatentCodec(mel, self.pipeline.vae, vocoder.sampling_rate).to(self.pipeline.device)
+        return LatentCodec(mel, self.pipeline.vae, vocoder.sampling_rate)
 
     @property
-    def modules(self) -> tp.Dict[str, torch.nn.Module]:
-        """All its models, by diffusers' names."""
-        return {name: getattr(self.pipeline, name) for name in ('vae', 'unet', 'text_encoder', 'vocoder')}
+    def text_layer(self) -> nn.Module:
+        return self.pipeline.unet.class_embedding
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """Hash of the layer between text encoder and diffusion model, which no other model shares."""
-        state = self.pipeline.unet.class_embedding.state_dict()
-        return tensors_hash({key: value.half() for key, value in state.items()})
+    def times(self, places: torch.Tensor) -> torch.Tensor:
+        return (places * self.pipeline.scheduler.config.num_train_timesteps).long()
 
-    def noise_loss(self, latents: torch.Tensor, texts: torch.Tensor, times: torch.Tensor, noise: torch.Tensor
-                   ) -> torch.Tensor:
+    def noise_loss(self, latents: torch.Tensor, texts: torch.Tensor, times: torch.Tensor, noise: torch.Tensor,
+                   duration: float) -> torch.Tensor:
         """Eq. 1 of the paper: the mean squared error of the noise that the model finds in noisy latents.
 
         Args:
@@ -59,6 +46,7 @@ class AudioLDM:
             texts (torch.Tensor): Embeddings of their prompts, [B, D].
             times (torch.Tensor): Step of diffusion of each, [B].
             noise (torch.Tensor): What is added to them, [B, C, T', F].
+            duration (float): Of their recordings, in seconds, which the model is not told.
         """
         assert len(latents) == len(texts) == len(times) and latents.shape == noise.shape
         unet = self.pipeline.unet
@@ -66,18 +54,9 @@ class AudioLDM:
         found = unet(noisy, times, encoder_hidden_states=None, class_labels=texts.to(unet.dtype)).sample
         return F.mse_loss(found.float(), noise.float())
 
-    def sample(self, texts: torch.Tensor, nothing: torch.Tensor, duration: float, steps: int, guidance: float,
+    def sample(self, read: Reader, prompts: tp.List[str], duration: float, steps: int, guidance: float,
                generator: torch.Generator) -> torch.Tensor:
-        """Audio of shape [B, 1, T].
-
-        Args:
-            texts (torch.Tensor): Embeddings of prompts, [B, D].
-            nothing (torch.Tensor): Of empty ones, [B, D], from which guidance leads away.
-            duration (float): In seconds.
-            steps (int): Of diffusion.
-            guidance (float): Scale of classifier-free guidance; 1 is none.
-            generator (torch.Generator): Of the noise to start from, on a CPU.
-        """
+        texts, nothing = read([*prompts]), read([None] * len(prompts))  # from nothing, guidance leads away
         audios = self.pipeline(
             prompt_embeds=texts, negative_prompt_embeds=nothing, audio_length_in_s=duration, num_inference_steps=steps,
             guidance_scale=guidance, generator=generator, output_type='pt').audios
@@ -85,56 +64,12 @@ class AudioLDM:
 
 
 def load_audioldm(name: str, device: str = 'cpu', dtype: str = 'float32') -> AudioLDM:
-    """Load an AudioLDM.
+    """Load an AudioLDM: `tiny`, or as `load_diffusion` says.
 
-    Args:
-        name (str): `tiny`, a folder in diffusers' format, or a name on the model hub; any may follow
-            `//pretrained/`.
-        device (str): Device to load it to.
-        dtype (str): Type of its weights, 'float16', 'bfloat16' or 'float32'.
     Raises:
         UserError: If it cannot be reached, is no AudioLDM, or the installed diffusers has none.
     """
-    where = name[len(PRETRAINED):] if name.startswith(PRETRAINED) else name
-    folder = tiny.AUDIOLDM if where == TINY else Path(where).expanduser()
-    pipeline_class = _pipeline_class()
-    if where == TINY and not folder.is_dir():
+    if name in (TINY, PRETRAINED + TINY) and not tiny.AUDIOLDM.is_dir():
         raise UserError("continue_from=tiny: the tiny AudioLDM does not come with the package yet; make it with "
                         "'python -m audiocraft_ti.tiny.audioldm', which takes a quarter of an hour.")
-    if folder.is_dir():
-        where = str(folder)
-        _check_folder(name, folder)
-    elif where.startswith(('/', '.', '~', '//')) or where.count('/') != 1:
-        raise UserError(f"continue_from={name} is no AudioLDM: give 'tiny', a folder in diffusers' format, or a name "
-                        "on the model hub such as cvssp/audioldm-m-full.")
-    pipeline = one_sentence(name, lambda: _load(pipeline_class, where, getattr(torch, dtype)))
-    return AudioLDM(name, pipeline.to(device))
-
-
-def _pipeline_class() -> tp.Any:
-    try:
-        import diffusers
-        return getattr(diffusers, PIPELINE)
-    except (ImportError, AttributeError, RuntimeError) as error:
-        raise UserError(f"the diffusers that is installed has no {PIPELINE} ({error}): install diffusers 0.42.1, with "
-                        "which this was tested.") from error
-
-
-def _check_folder(name: str, folder: Path) -> None:
-    try:
-        kind = json.loads((folder / INDEX).read_text(encoding='utf-8'))['_class_name']
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"continue_from={name} is a folder without a {INDEX} of diffusers: an AudioLDM is needed, as "
-                        "its pipeline's save_pretrained writes it.") from error
-    _check_kind(name, kind)
-
-
-def _check_kind(name: str, kind: str) -> None:
-    if kind != PIPELINE:
-        raise UserError(f"continue_from={name} holds a pipeline of class {kind}: this solver needs {PIPELINE}.")
-
-
-def _load(pipeline_class: tp.Any, where: str, dtype: torch.dtype) -> tp.Any:
-    if not Path(where).is_dir():
-        _check_kind(where, pipeline_class.load_config(where)['_class_name'])
-    return pipeline_class.from_pretrained(where, torch_dtype=dtype)
+    return load_diffusion(AudioLDM, name, device, dtype, {TINY: tiny.AUDIOLDM})

@@ -7,12 +7,11 @@ import typing as tp
 from .. import environment
 environment.prepare()
 from audiocraft.models import MusicGen
-from audiocraft.models.lm import LMModel
 
 from ..concept import Concept, placeholder
 from ..errors import UserError
 from ..modules.conditioner import ConceptConditioner
-from ..modules.placeholders import check_share
+from ..modules.placeholders import check_share, Placeholders
 from .concept_lm import find_conditioner, install
 from .loaders import fingerprint
 
@@ -32,10 +31,23 @@ def load_concept(model: MusicGen, path: tp.Union[str, Path], name: tp.Optional[s
         UserError: If the file is none, if a concept of that name is loaded, or if it was learned in the space of
             another text encoder. One that was learned for another model with the same text encoder gets a warning.
     """
+    conditioner = find_conditioner(model.lm) or install(model.lm)
+    return add_concept(conditioner, path, fingerprint(model.lm.state_dict()), name)
+
+
+def add_concept(conditioner: Placeholders, path: tp.Union[str, Path], base_fingerprint: str,
+                name: tp.Optional[str] = None) -> Concept:
+    """The same for any model, by what reads its prompts.
+
+    Args:
+        conditioner (Placeholders): What reads prompts for it.
+        path (str or Path): Concept file.
+        base_fingerprint (str): The model's.
+        name (str, optional): As above.
+    """
     concept = Concept.load(path)
     concept = replace(concept, name=name or concept.name)
-    conditioner = find_conditioner(model.lm) or install(model.lm)
-    _check_fit(concept, conditioner, model.lm)
+    _check_fit(concept, conditioner, base_fingerprint)
     conditioner.add(concept.name, concept.vectors)
     return concept
 
@@ -80,13 +92,13 @@ def set_concept_params(model: MusicGen, sample_ratio: tp.Optional[float] = None,
         conditioner.generator.manual_seed(seed)
 
 
-def _check_fit(concept: Concept, conditioner: ConceptConditioner, lm: LMModel) -> None:
+def _check_fit(concept: Concept, conditioner: Placeholders, base_fingerprint: str) -> None:
     """Compare what a concept file says of the model it was learned for with the one at hand."""
     metadata = concept.metadata
     fits = conditioner.bank.dim == concept.vectors.shape[1]  # or else the bank says so
     if fits and metadata.get('embedding_hash') not in (None, conditioner.embedding_hash):
         raise UserError(f"{concept.placeholder} was learned for {metadata.get('base_model', 'a model')}, whose text "
                         "encoder is another one: its vectors mean nothing here. Load that model instead.")
-    if metadata.get('base_fingerprint') not in (None, fingerprint(lm.state_dict())):
+    if metadata.get('base_fingerprint') not in (None, base_fingerprint):
         logger.warning("%s was learned for %s. This model has the same text encoder, so it may work; how well, nobody "
                        "measured.", concept.placeholder, metadata.get('base_model', 'another model'))

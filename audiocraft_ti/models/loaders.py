@@ -21,7 +21,7 @@ from ..modules.conditioner import register_t5
 PRETRAINED = '//pretrained/'
 RUN = '//sig/'
 TINY = 'tiny'
-CONCEPT_SOLVERS = ('textual_inversion', 'audioldm_ti', 'audioldm_dreambooth')  # whose runs go on from a base
+CONCEPT_SOLVERS = ('textual_inversion', 'audioldm_ti', 'audioldm_dreambooth', 'stable_audio_ti')  # from a base
 State = tp.Dict[str, torch.Tensor]
 _EXPORT = ('state_dict.bin', 'compression_state_dict.bin')
 

@@ -58,10 +58,12 @@ class Placeholders(nn.Module, ABC):
         train_ratio (float): And in training. With all of them, as in the paper, vectors learn to mean the concept
             together; what a few of them mean is left to chance.
     Attributes:
+        PADDING (bool or str): Of prompts, to the longest of them; to `max_length` where that is its name.
         bank (ConceptBank): Vectors of the concepts, with ids from `len(tokenizer)` on.
         generator (torch.Generator): Of all draws, but for those of placeholders that a row has its own for.
         row_generator (callable, optional): That of a row of the batch, by its index.
     """
+    PADDING: tp.ClassVar[tp.Union[bool, str]] = True
     row_generator: tp.Optional[tp.Callable[[int], torch.Generator]] = None
 
     def __init__(self, *args: tp.Any, tokenizer: tp.Any, dim: int, name: str, device: tp.Any, max_length: int,
@@ -138,9 +140,10 @@ class Placeholders(nn.Module, ABC):
         return ' '.join(tokens[i] for i in (drawn if self.shuffle else sorted(drawn)))
 
     def tokenize(self, x: tp.List[tp.Optional[str]]) -> tp.Dict[str, torch.Tensor]:
-        """Token ids and mask, each of shape [B, T], padded to the longest prompt; no text is an empty prompt."""
+        """Token ids and mask, each of shape [B, T], padded; no text is an empty prompt."""
         prompts = [self.expand(text or '', row) for row, text in enumerate(x)]
-        inputs = self.tokenizer(prompts, return_tensors='pt', padding=True, truncation=True, max_length=self.max_length)
+        inputs = self.tokenizer(prompts, return_tensors='pt', padding=self.PADDING, truncation=True,
+                                max_length=self.max_length)
         self._warn_if_cut(prompts, inputs['input_ids'])
         return inputs.to(self.device)
 

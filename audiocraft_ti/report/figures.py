@@ -60,7 +60,7 @@ def _violin(ax: Axes, lines: tp.Sequence[Line], systems: tp.Tuple[str, ...]) -> 
 def curves(runs: tp.Sequence[Run]) -> Figure:
     """What each run wins against no text on held-out recordings, epoch by epoch; dotted, what its class word does.
 
-    Runs on AudioLDM are left out: what they win is no cross-entropy.
+    Runs on diffusion models are left out: what they win is no cross-entropy.
     """
     runs = [run for run in runs if any('ce' in epoch.get('valid', {}) for epoch in run.history)]
     figure = Figure((8, 4), layout='constrained')

@@ -13,136 +13,33 @@ from omegaconf import DictConfig
 from safetensors.torch import load_file, save
 import torch
 
-from ..data.latents import AugmentedCache, LatentCache, windows
-from ..data.manifest import Clip
+from ..data.latents import AugmentedCache, LatentCache
 from ..errors import UserError
 from ..hashes import bytes_hash
 from ..models.audioldm import AudioLDM, load_audioldm
 from ..models.difference import save_difference
-from ..modules.clap import ClapConditioner
-from ..rng import generator
 from .checks import check_positive
-from .concept import ConceptSolver, PRIOR
-from .textual_inversion import TextualInversion
+from .concept import PRIOR
+from .diffusion import DiffusionSolver, DiffusionTextualInversion
 
 
-class AudioLDMSolver(ConceptSolver):
-    """Learns from latents of recordings, by the noise that the model finds in them (eq. 1)."""
-    LOSS = 'mse'
+class AudioLDMSolver(DiffusionSolver):
+    """Learns a concept in an AudioLDM."""
     base: AudioLDM
-    conditioner: ClapConditioner
-
-    def __init__(self, cfg: DictConfig):
-        check_positive(cfg, 'optim.accumulate', 'generate.diffusion.steps', 'generate.diffusion.guidance')
-        super().__init__(cfg)
 
     def load_base(self, name: str, cfg: DictConfig) -> AudioLDM:
         return load_audioldm(name, cfg.device, cfg.dtype)
 
-    def make_conditioner(self, **kwargs: tp.Any) -> ClapConditioner:
-        """A conditioner of the base's text encoder."""
-        pipeline = self.base.pipeline
-        name = pipeline.text_encoder.config.name_or_path
-        return ClapConditioner(pipeline.text_encoder, pipeline.tokenizer, name, **kwargs).to(self.device)
-
-    def show(self) -> None:
-        """Describe what is trained."""
-        self.log_model_summary(self.model)
-
-    # Data
-
-    def encode(self, split: str, clips: tp.List[Clip]) -> tp.Tuple[tp.List[Clip], tp.List[torch.Tensor], int]:
-        where: tp.Dict[str, tp.Any] = {'folder': self.cache_path, 'codec': self.base.codec, 'device': self.device}
+    def caches(self, split: str) -> tp.List[LatentCache]:
+        """The recordings as they are, and for training disturbed versions of them."""
         versions = self.cfg.dataset.augment if split == 'train' else 0
-        caches = [LatentCache(**where), *(AugmentedCache(version, **where) for version in range(versions))]
-        stretches = [one for clip in clips for one in windows(clip, self.cfg.dataset.segment_duration)]
-        moments = [one for cache in caches for one in self.encode_all(split, stretches, cache)]
-        return stretches * len(caches), moments, moments[0].shape[-1]
-
-    # Stages
-
-    def seed_draws(self, stage: int, index: int) -> None:
-        """Make placeholders, noise and steps of diffusion follow from stage and index."""
-        self.conditioner.generator = generator(self.cfg.seed, stage, index, flashy.distrib.rank())
-
-    def run_step(self, idx: int, batch: tp.Any, metrics: dict) -> dict:
-        """One update, or one held-out batch, in as many parts as gradients are accumulated over."""
-        self.seed_step(idx)
-        moments, infos = batch
-        prompts, times = [info.description for info in infos], self._draw_times(idx, len(infos))
-        places = torch.arange(len(infos)).chunk(self.cfg.optim.accumulate if self.is_training else 1)
-        total = torch.zeros((), device=self.device)
-        for part in places:
-            share = len(part) / len(infos)
-            mse = self.noise_loss(moments[part], [prompts[i] for i in part], times[part])
-            if self.is_training:
-                self.backward(share * (mse + self.other_loss(len(part), metrics)))
-            total += share * mse.detach()
-        if self.is_training:
-            self._step(metrics)
-        return {**metrics, self.LOSS: total}
-
-    def noise_loss(self, moments: torch.Tensor, prompts: tp.List[tp.Optional[str]], times: torch.Tensor
-                   ) -> torch.Tensor:
-        """Eq. 1 for moments of latents, [B, 2C, F, T'], their prompts, and steps of diffusion [B]."""
-        draws = self.conditioner.generator
-        latents = self.base.codec.draw(moments.to(self.device), draws)
-        noise = torch.randn(latents.shape, generator=draws).to(latents)
-        with self.autocast:
-            return self.base.noise_loss(latents, self.conditioner(prompts), times.to(self.device), noise)
-
-    def other_loss(self, count: int, metrics: dict) -> tp.Union[float, torch.Tensor]:
-        """What else is to be small, beside the loss of so many clips."""
-        return 0.
-
-    def _draw_times(self, idx: int, count: int) -> torch.Tensor:
-        """Steps of diffusion, [count]: drawn in training, spread evenly over what is held out."""
-        steps = self.base.pipeline.scheduler.config.num_train_timesteps
-        if self.is_training:
-            return torch.randint(steps, (count,), generator=self.conditioner.generator)
-        places = idx * self.cfg.dataset.batch_size + torch.arange(count)
-        return ((places + 0.5) * steps / self.cfg.dataset.valid.num_samples).long() % steps
-
-    def _step(self, metrics: dict) -> None:
-        metrics['lr'] = self.optimizer.param_groups[0]['lr']
-        flashy.distrib.sync_model(self.model)
-        if self.scaler is not None:
-            self.scaler.unscale_(self.optimizer)
-        if self.cfg.optim.max_norm:
-            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.optim.max_norm)
-            metrics['grad_norm'] = norm.detach()
-        if self.scaler is None:
-            self.optimizer.step()
-        else:
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-        if self.lr_scheduler:
-            self.lr_scheduler.step()
-        self.optimizer.zero_grad()
-
-    @torch.no_grad()
-    def play(self, prompts: tp.List[str], duration: float) -> torch.Tensor:
-        texts, nothing = self.conditioner(prompts), self.conditioner([None] * len(prompts))
-        return self.base.sample(texts, nothing, duration, generator=self.conditioner.generator,
-                                **self.cfg.generate.diffusion)
+        where: tp.Dict[str, tp.Any] = {'folder': self.cache_path, 'codec': self.base.codec, 'device': self.device}
+        return [*super().caches(split), *(AugmentedCache(version, **where) for version in range(versions))]
 
 
-class AudioLDMTextualInversionSolver(TextualInversion, AudioLDMSolver):
+class AudioLDMTextualInversionSolver(DiffusionTextualInversion, AudioLDMSolver):
     """Textual inversion on AudioLDM: new words of its CLAP text encoder."""
     NAME = 'audioldm_ti'
-    model: ClapConditioner
-    conditioner: ClapConditioner
-
-    def build_model(self) -> None:
-        """Let the frozen base read the concept's vectors."""
-        cfg = self.cfg.concept
-        self.model = self.conditioner = self.make_conditioner(
-            shuffle=cfg.shuffle, sample_ratio=cfg.sample_ratio, train_ratio=cfg.train_ratio)
-        self.learn_vectors()
-
-    @property
-    def frozen(self) -> tp.List[torch.nn.Module]:
-        return list(self.base.modules.values())
 
 
 class DreamBoothSolver(AudioLDMSolver):
@@ -165,7 +62,7 @@ class DreamBoothSolver(AudioLDMSolver):
 
     def build_model(self) -> None:
         """Let the whole UNet be trained."""
-        self.conditioner = self.make_conditioner()
+        self.conditioner = self.base.make_conditioner()
         unet = self.base.pipeline.unet
         self.before = {name: tensor.detach().cpu().clone() for name, tensor in unet.state_dict().items()}
         self.prior = self._get_prior() if self.cfg.concept.prior.weight and 'train' in self.dataloaders else None
@@ -203,7 +100,7 @@ class DreamBoothSolver(AudioLDMSolver):
             return 0.
         draws = self.conditioner.generator
         which = torch.randint(len(self.prior), (count,), generator=draws)
-        times = torch.randint(self.base.pipeline.scheduler.config.num_train_timesteps, (count,), generator=draws)
+        times = self.base.times(torch.rand(count, generator=draws))
         loss = self.noise_loss(self.prior[which], [self.class_prompt] * count, times)
         metrics['mse_prior'] = loss.detach()
         return self.cfg.concept.prior.weight * loss

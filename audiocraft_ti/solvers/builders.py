@@ -19,13 +19,14 @@ def get_solver(cfg: DictConfig) -> StandardSolver:
     from .audioldm import AudioLDMTextualInversionSolver, DreamBoothSolver
     from .fine_tuning import FineTuningSolver
     from .pack import PackSolver
+    from .stable_audio import StableAudioTextualInversionSolver
     from .textual_inversion import TextualInversionSolver
     from ..tiny.solver import TinyMusicGenSolver
     use_local_t5(cfg, Path())
     if cfg.solver == PackSolver.NAME and isinstance(cfg.concept.name, ListConfig):
         return PackSolver(cfg)
     for solver in (TextualInversionSolver, FineTuningSolver, AudioLDMTextualInversionSolver, DreamBoothSolver,
-                   TinyMusicGenSolver):
+                   StableAudioTextualInversionSolver, TinyMusicGenSolver):
         if cfg.solver == solver.NAME:
             return solver(cfg)
     return builders.get_solver(cfg)
