@@ -265,6 +265,14 @@ def test_in_half_precision_t5_stays_as_it_is(stable_audio, model):
         'transformer': torch.float16}
     assert half.make_conditioner().embedding_hash == model.make_conditioner().embedding_hash
     assert half.fingerprint == model.fingerprint
+    latents, noise = torch.randn(2, 1, 8, 128, generator=generator(0))
+    losses = []
+    for one in (half, model):
+        texts = one.make_conditioner()(['A guitar'])
+        losses.append(one.noise_loss(latents, texts, torch.tensor([0.4]), noise, 4.).item())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-2) and losses[0] != losses[1]
+    wav = half.sample(half.make_conditioner(), ['A guitar'], 1., 2, 3., generator(0))
+    assert wav.shape == (1, 2, 16000) and wav.isfinite().all()
 
 
 # What cannot be
