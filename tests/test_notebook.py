@@ -10,7 +10,7 @@ PATH = Path(__file__).parent.parent / 'docs/from_folder_to_music.ipynb'
 def test_from_a_folder_to_music(tmp_path):
     notebook = nbformat.read(PATH, as_version=4)
     assert not any(cell.get('outputs') for cell in notebook.cells), 'it is kept without outputs'
-    NotebookClient(notebook, timeout=300, resources={'metadata': {'path': str(tmp_path)}}).execute()
+    NotebookClient(notebook, timeout=900, resources={'metadata': {'path': str(tmp_path)}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get('outputs', [])]
     data = [output.data for output in outputs if output.output_type == 'display_data']
     assert sum('audio' in one.get('text/html', '') for one in data) == 4
