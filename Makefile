@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
-AUDIO ?= outputs/recordings
-NAME ?= zither
-WORD ?= $(if $(filter outputs/recordings,$(AUDIO)),guitar)
+AUDIO ?= outputs/recordings/bassoon
+NAME ?= bassoon
+WORD ?= $(if $(filter outputs/recordings/bassoon,$(AUDIO)),oboe)
 
 .PHONY: install demo base ablation amount cluster tests lint constraints clean
 install: $(INSTALLED)
@@ -21,7 +21,7 @@ $(INSTALLED): setup.py requirements/overrides.txt requirements/constraints.txt
 
 # make demo AUDIO=my/clips NAME=amen WORD='drum beat' learns from recordings of your own; the word is one for comparison.
 demo: $(INSTALLED)
-	@test "$(AUDIO)" != outputs/recordings || $(RUN)/python -m audiocraft_ti.tiny.recordings $(AUDIO)
+	@test "$(AUDIO)" != outputs/recordings/bassoon || $(RUN)/python -m audiocraft_ti.tiny.recordings $(AUDIO) bassoon
 	@echo "Learning <$(NAME)> from $(AUDIO); it takes some ten seconds to get going."
 	@$(RUN)/dora run solver=musicgen/ti_tiny datasource.folder="$(AUDIO)" concept.name="$(NAME)" \
 		$(if $(WORD),concept.class_word="$(WORD)")
