@@ -27,4 +27,5 @@ def write_recordings(folder: tp.Union[str, Path], timbre: str = 'zither', count:
 
 
 if __name__ == '__main__':
-    write_recordings(*sys.argv[1:3])
+    folder, timbre = sys.argv[1:]
+    write_recordings(folder, timbre)
