@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
-AUDIO ?= outputs/recordings/bassoon
+RECORDINGS := outputs/recordings/bassoon
+AUDIO ?= $(RECORDINGS)
 NAME ?= bassoon
-WORD ?= $(if $(filter outputs/recordings/bassoon,$(AUDIO)),oboe)
+WORD ?= $(if $(filter $(RECORDINGS),$(AUDIO)),oboe)
 
 .PHONY: install demo base ablation amount cluster tests lint constraints clean
 install: $(INSTALLED)
@@ -21,7 +22,7 @@ $(INSTALLED): setup.py requirements/overrides.txt requirements/constraints.txt
 
 # make demo AUDIO=my/clips NAME=amen WORD='drum beat' learns from recordings of your own; the word is one for comparison.
 demo: $(INSTALLED)
-	@test "$(AUDIO)" != outputs/recordings/bassoon || $(RUN)/python -m audiocraft_ti.tiny.recordings $(AUDIO) bassoon
+	@test "$(AUDIO)" != $(RECORDINGS) || $(RUN)/python -m audiocraft_ti.tiny.recordings $(AUDIO) bassoon
 	@echo "Learning <$(NAME)> from $(AUDIO); it takes some ten seconds to get going."
 	@$(RUN)/dora run solver=musicgen/ti_tiny datasource.folder="$(AUDIO)" concept.name="$(NAME)" \
 		$(if $(WORD),concept.class_word="$(WORD)")
