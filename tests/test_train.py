@@ -10,7 +10,7 @@ from audiocraft_ti import environment, train
 
 CONFIGS = sorted({path.relative_to(environment.CONFIG / 'solver').with_suffix('').as_posix()
                   for path in (environment.CONFIG / 'solver').rglob('*.yaml') if path.name != 'default.yaml'}
-                 - {'concept', 'diffusion', 'audioldm/tiny'})  # which are parts of others
+                 - {'concept', 'diffusion', 'textual_inversion', 'audioldm/tiny'})  # which are parts of others
 DSETS = sorted(path.relative_to(environment.CONFIG / 'dset').with_suffix('').as_posix()
                for path in (environment.CONFIG / 'dset').rglob('*.yaml') if path.name != 'default.yaml')
 
