@@ -1,4 +1,9 @@
-"""A CLAP for the tiny world: transformers' own model and processor, small, trained on its clips and captions."""
+"""A CLAP for the tiny world: transformers' own model and processor, small, trained on its clips and captions.
+
+Most clips are disturbed, since it is asked about what models make: it would hear little but the noise under that, where
+the world's own clips are silent.
+"""
+import math
 from pathlib import Path
 import typing as tp
 
@@ -11,6 +16,7 @@ from transformers import ClapConfig, ClapFeatureExtractor, ClapModel, ClapProces
 
 from .captions import caption, full
 from .dataset import attributes_of
+from .judge import disturb
 from .text import sentences
 from .voice import SAMPLE_RATE
 from .world import Attributes, DURATION
@@ -18,6 +24,9 @@ from ..data import lines as files
 
 HOP = 256
 PROJECTION = 64
+DISTURBED = 0.75  # of clips
+DECIBELS = 10 / math.log(10)
+LOUDEST = 9.5  # of the spectrograms that the judge makes of clips
 TEXT = {'hidden_size': 64, 'num_hidden_layers': 2, 'num_attention_heads': 4, 'intermediate_size': 128,
         'max_position_embeddings': 64, 'hidden_dropout_prob': 0., 'attention_probs_dropout_prob': 0.}
 AUDIO = {'num_mel_bins': 64, 'spec_size': 128, 'patch_size': 8, 'patch_stride': [8, 8], 'patch_embeds_hidden_size': 64,
@@ -55,12 +64,21 @@ def _features(processor: ClapProcessor, manifest: Path, count: int) -> tp.Tuple[
     return torch.from_numpy(np.stack(features)), [attributes_of(path) for path in paths]
 
 
-def train(folder: Path, manifest: Path, count: int = 7000, epochs: int = 8, batch_size: int = 64, seed: int = 21
+def _disturb(features: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Spectrograms in decibels [B, 1, frames, bins], disturbed as the judge's are, noisier, and louder or softer."""
+    logs = features[:, 0].transpose(1, 2) / DECIBELS
+    lift, loudness, noise = torch.rand(3, len(logs), 1, 1, generator=rng)
+    lift = LOUDEST + 3 * lift - logs.amax((1, 2), keepdim=True)
+    noisy = logs + noise * torch.randn(logs.shape, generator=rng)
+    return ((disturb(noisy + lift, rng) - lift + 4 * loudness - 3) * DECIBELS).transpose(1, 2)[:, None]
+
+
+def train(folder: Path, manifest: Path, count: int = 12000, epochs: int = 7, batch_size: int = 64, seed: int = 21
           ) -> None:
     """Train on the first clips of a manifest, contrastively, and write model and processor in transformers' format."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
+    rng, noise = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     processor = _make_processor(folder)
     features, truth = _features(processor, manifest, count)
     model = _make_model(len(processor.tokenizer)).train()
@@ -70,9 +88,12 @@ def train(folder: Path, manifest: Path, count: int = 7000, epochs: int = 8, batc
     bar = tqdm(total=epochs * batches, desc='CLAP')
     for _ in range(epochs):
         for indices in rng.permutation(len(features))[:batches * batch_size].reshape(batches, batch_size):
-            texts = [full(truth[i]) if rng.random() < 0.7 else caption(truth[i], rng) for i in indices]
+            texts = [full(truth[i]) if rng.random() < 0.6 else caption(truth[i], rng) for i in indices]
             text = processor.tokenizer(texts, padding=True, return_tensors='pt')
-            loss = model(**text, input_features=features[indices], return_loss=True).loss
+            heard = features[indices]
+            disturbed = torch.rand(batch_size, generator=noise) < DISTURBED
+            heard[disturbed] = _disturb(heard[disturbed], noise)
+            loss = model(**text, input_features=heard, return_loss=True).loss
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
