@@ -246,18 +246,20 @@ def concept_results(world: World, folder: Path, known: tp.Sequence[str] = tuple(
             *edit_results(concepts, known, [*known, *kept_out])]
 
 
-def clap_results(count: int = 50, rounds: int = 4) -> tp.List[Result]:
-    """Clips retrieved among 50 by captions that say everything, no two of them alike."""
+def clap_results(world: World, count: int = 50, rounds: int = 4) -> tp.List[Result]:
+    """Clips retrieved among 50 by captions that say everything, no two of them alike; and after the codec."""
     embedder = ClapEmbedder('tiny')
-    hits: tp.List[bool] = []
+    found: tp.Dict[str, tp.List[bool]] = {'': [], ' after the codec': []}
     for index in range(rounds):
         wavs, truth = judges.draw_clips(SEED + 10 + index, 2 * count, list(timbres.KNOWN))
         texts = [captions.full(one) for one in truth]
         first = [i for i, text in enumerate(texts) if text not in texts[:i]][:count]
-        similar = embedder.text([texts[i] for i in first]) @ embedder.audio(
-            [wavs[i, None] for i in first], SAMPLE_RATE).T
-        hits += (similar.argmax(1) == torch.arange(len(first))).tolist()
-    return [rate(f'CLAP: the right one of {count} clips', hits, 0.8)]
+        clips = wavs[first]
+        embedded = embedder.text([texts[i] for i in first])
+        for hits, heard in zip(found.values(), (clips, world.decode(world.encode(clips)))):
+            similar = embedded @ embedder.audio(list(heard[:, None]), SAMPLE_RATE).T
+            hits += (similar.argmax(1) == torch.arange(len(first))).tolist()
+    return [rate(f'CLAP: the right one of {count} clips{where}', hits, 0.8) for where, hits in found.items()]
 
 
 def cost_results() -> tp.List[Result]:
@@ -292,7 +294,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         tables: tp.Dict[str, tp.Callable[[], tp.List[Result]]] = {
             'cost': cost_results, 'judge': lambda: judge_results(World()), 'songs': lambda: song_results(World()),
-            'words': lambda: word_results(World()), 'clap': clap_results,
+            'words': lambda: word_results(World()), 'clap': lambda: clap_results(World()),
             'concepts': lambda: concept_results(World(), Path(folder))}
         for name, table in tables.items():
             if not args.only or name in args.only:

@@ -39,8 +39,8 @@ def test_words_are_listened_to(world):
     check(tiny_world.word_results(world))
 
 
-def test_clips_are_found_by_their_captions():
-    check(tiny_world.clap_results(rounds=1), least=0.7)
+def test_clips_are_found_by_their_captions(world):
+    check(tiny_world.clap_results(world, rounds=1), least=0.7)
 
 
 @torch.no_grad()
