@@ -8,7 +8,7 @@ AUDIO ?= $(RECORDINGS)
 NAME ?= bassoon
 WORD ?= $(if $(filter $(RECORDINGS),$(AUDIO)),oboe)
 
-.PHONY: install demo base ablation amount cluster tests lint constraints clean
+.PHONY: install demo base ablation amount systems cluster tests lint constraints clean
 install: $(INSTALLED)
 
 # uv, since only it can override audiocraft's pins. Where it is not at hand, pip brings it into the environment. Without
@@ -36,12 +36,19 @@ base: $(INSTALLED)
 ablation: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN)/python -m audiocraft_ti.grids.local ti.ablation
 	$(RUN)/python -m benchmarks.ablation --out docs/RESULTS.md
-	$(RUN)/python -m benchmarks.ablation_report docs/ablation
+	$(RUN)/python -m benchmarks.grid_report ti.ablation docs/ablation
 
-# How many recordings, vectors and updates are enough: likewise, and docs/TRAINING.md.
+# How many recordings, vectors and updates are enough, and which learning rate is best: likewise, and docs/TRAINING.md.
 amount: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN)/python -m audiocraft_ti.grids.local ti.amount
+	OMP_NUM_THREADS=1 $(RUN)/python -m audiocraft_ti.grids.local ti.learning_rate
 	$(RUN)/python -m benchmarks.amount --out docs/TRAINING.md
+
+# The paper's systems on the tiny bases: likewise, docs/SYSTEMS.md and docs/systems/index.html.
+systems: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(RUN)/python -m audiocraft_ti.grids.local ti.systems
+	$(RUN)/python -m benchmarks.comparison --out docs/SYSTEMS.md
+	$(RUN)/python -m benchmarks.grid_report ti.systems docs/systems
 
 # A Slurm of this machine alone, to try grids on: docs/GRIDS.md. `cluster/one_node.sh stop` ends it.
 cluster:

@@ -10,7 +10,7 @@ environment.prepare()
 
 from audiocraft_ti.concept import Concept
 from audiocraft_ti.grids import local
-from audiocraft_ti.grids.ti import amount
+from audiocraft_ti.grids.ti import amount, learning_rate
 from audiocraft_ti.models.concept_lm import ConceptLM
 from audiocraft_ti.tiny import judge as judges
 from benchmarks import ablation, tiny_world
@@ -18,15 +18,16 @@ from benchmarks import ablation, tiny_world
 FRESH = 20  # clips that no run has seen
 TITLE = """# How much is enough
 
-Written by `make amount`, from {count} runs on the tiny base ([TINY.md](TINY.md)): {concepts}, two seeds each. What is
-not varied is as `solver=musicgen/ti_tiny` has it: twenty recordings of four seconds, ten vectors, {updates} updates of
-{batch} clips. **loss** is the cross-entropy of {fresh} fresh clips with the concept, nats a token, in brackets what is
-won against no text; **sound** is the share of samples for "A recording of a `<s>`" in which the judge hears the
-concept's sound. On another base the numbers are others, and the shape of the curves is what carries over.
+Written by `make amount`, from {count} runs on the tiny base ([TINY.md](TINY.md)): {concepts}, two seeds each; for
+learning rates, which the default was chosen from, {others}. What is not varied is as `solver=musicgen/ti_tiny` has it:
+twenty recordings of four seconds, ten vectors, {updates} updates of {batch} clips. **loss** is the
+cross-entropy of {fresh} fresh clips with the concept, nats a token, in brackets what is won against no text; **sound**
+is the share of samples for "A recording of a `<s>`" in which the judge hears the concept's sound. On another base the
+numbers are others, and the shape of the curves is what carries over.
 
 A run says the same of itself while it learns, on recordings that it holds out, and `optim.patience=N` ends it once the
 held-out loss has not improved for N updates. The learning rate is in units of the base's own embeddings
-(`optim.lr_relative`), so that it need not be found anew for another base.
+(`optim.lr_relative`), so that it need not be found anew for another base; the default is {rate:g}.
 """
 
 
@@ -35,7 +36,8 @@ class Listener:
     def __init__(self) -> None:
         self.world = tiny_world.World()
         self.model = ConceptLM(self.world.base.lm).eval()
-        wavs = {name: judges.draw_clips(tiny_world.SEED + 5, FRESH, [name])[0] for name in amount.CONCEPTS}
+        wavs = {name: judges.draw_clips(tiny_world.SEED + 5, FRESH, [name])[0]
+                for name in (*amount.CONCEPTS, *learning_rate.CONCEPTS)}
         self.codes = {name: self.world.encode(wav) for name, wav in wavs.items()}
 
     def loss(self, timbre: str, path: Path) -> tp.Tuple[float, float]:
@@ -63,7 +65,7 @@ def rows(what: str, found: tp.Sequence[tp.Tuple[amount.Run, float, float, tp.Lis
 
 def page() -> str:
     """All of docs/TRAINING.md."""
-    todo = [(run, local.experiment(run.overrides)) for run in amount.runs()]
+    todo = [(run, local.experiment(run.overrides)) for run in (*amount.runs(), *learning_rate.runs())]
     if not all(local.is_done(xp) for _, xp in todo):
         raise SystemExit('error: not all runs of the grid are done: make amount runs them.')
     listener, judge, found = Listener(), judges.load(tiny.JUDGE), []
@@ -72,8 +74,9 @@ def page() -> str:
         found.append((run, *listener.loss(run.timbre, xp.folder / 'concept.safetensors'), sound))
     cfg = todo[0][1].cfg
     title = TITLE.format(count=len({xp.sig for _, xp in todo}), concepts=', '.join(amount.CONCEPTS), fresh=FRESH,
+                         others=', '.join(learning_rate.CONCEPTS), rate=cfg.optim.lr,
                          updates=cfg.optim.epochs * cfg.optim.updates_per_epoch, batch=cfg.dataset.batch_size)
-    tables = [line for what in ('recordings', 'vectors', 'updates') for line in rows(what, found)]
+    tables = [line for what in ('recordings', 'vectors', 'updates', 'learning rate') for line in rows(what, found)]
     return '\n'.join([title, *tables, ''])
 
 

@@ -56,27 +56,32 @@ def table(costs: tp.Sequence[Cost]) -> str:
     return '\n'.join(rows)
 
 
+def costs(real: bool = False, device: str = 'cpu', folder: tp.Optional[Path] = None, updates: int = 5
+          ) -> tp.List[Cost]:
+    """Of all systems, on the tiny bases or the real ones; recordings are drawn where there is no folder."""
+    found = []
+    with tempfile.TemporaryDirectory() as temporary:
+        if folder is None:
+            folder = Path(temporary) / 'recordings'
+            write_recordings(folder, count=6)
+        overrides = [f'datasource.folder={folder}', f'device={device}', f'tokens.cache_path={temporary}/tokens',
+                     'concept.name=sound', 'concept.class_word=guitar', f'optim.updates_per_epoch={updates + 1}',
+                     'dataset.valid.num_samples=8']
+        for system, solver in SYSTEMS.items():
+            name = solver.removesuffix('_tiny') if real else solver
+            few = ['concept.prior.num_samples=4'] if 'dreambooth' in name else []
+            with ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool:
+                found.append(pool.submit(measure, system, name, [*overrides, *few], Path(temporary)).result())
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--real', action='store_true', help='the real bases, not the tiny ones')
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--folder', type=Path, help='recordings; drawn where there are none')
     parser.add_argument('--updates', type=int, default=5)
-    args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = args.folder or Path(temporary) / 'recordings'
-        if args.folder is None:
-            write_recordings(folder, count=6)
-        overrides = [f'datasource.folder={folder}', f'device={args.device}', f'tokens.cache_path={temporary}/tokens',
-                     'concept.name=sound', 'concept.class_word=guitar', f'optim.updates_per_epoch={args.updates + 1}',
-                     'dataset.valid.num_samples=8']
-        costs = []
-        for system, solver in SYSTEMS.items():
-            name = solver.removesuffix('_tiny') if args.real else solver
-            few = ['concept.prior.num_samples=4'] if 'dreambooth' in name else []
-            with ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool:
-                costs.append(pool.submit(measure, system, name, [*overrides, *few], Path(temporary)).result())
-    print(table(costs))
+    print(table(costs(**vars(parser.parse_args()))))
 
 
 if __name__ == '__main__':

@@ -14,7 +14,7 @@ UPDATES = (10, 25, 50, 100, 200, 400)
 class Run(tp.NamedTuple):
     """An experiment of the grid: what is varied, how much of it there is, and the overrides."""
     what: str
-    amount: int
+    amount: float
     timbre: str
     overrides: tp.Dict[str, tp.Any]
 

@@ -1,5 +1,8 @@
-"""Which learning rate is the default: on concepts of the tiny base that no table reports."""
+"""Which learning rate is the default: on concepts of the tiny base that no other table reports."""
+import typing as tp
+
 from .._explorers import ConceptExplorer
+from . import amount
 from ._tiny import concept
 
 CONCEPTS = {'sitar': 'synth', 'tambourine': 'hihat', 'guitar': 'guitar'}
@@ -7,11 +10,16 @@ SEEDS = (1, 2)
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # in units of the embeddings' root mean square
 
 
-@ConceptExplorer
-def explorer(launcher):
-    launcher.bind_(solver='musicgen/ti_tiny')
+def runs() -> tp.Iterator[amount.Run]:
+    """All of them, concept by concept."""
     for timbre, class_word in CONCEPTS.items():
         for seed in SEEDS:
-            one = launcher.bind(concept(timbre, class_word), seed=seed)
             for rate in RATES:
-                one({'optim.lr': rate})
+                yield amount.Run('learning rate', rate, timbre, {
+                    'solver': 'musicgen/ti_tiny', 'seed': seed, 'optim.lr': rate, **concept(timbre, class_word)})
+
+
+@ConceptExplorer
+def explorer(launcher):
+    for run in runs():
+        launcher(run.overrides)

@@ -12,7 +12,7 @@ SYSTEMS = {'MusicGen, textual inversion': 'musicgen/ti_tiny', 'AudioLDM, textual
 
 class Run(tp.NamedTuple):
     """An experiment of the grid, and its overrides."""
-    system: str
+    setting: str
     timbre: str
     overrides: tp.Dict[str, tp.Any]
 
@@ -21,7 +21,8 @@ def runs() -> tp.Iterator[Run]:
     """All of them, concept by concept."""
     for timbre, class_word in CONCEPTS.items():
         for system, solver in SYSTEMS.items():
-            yield Run(system, timbre, {'solver': solver, 'generate.num_samples': 10, **concept(timbre, class_word)})
+            yield Run(system, timbre, {'solver': solver, 'generate.num_samples': 10, 'generate.baselines': True,
+                                       **concept(timbre, class_word)})
 
 
 @ConceptExplorer

@@ -1,0 +1,115 @@
+"""The paper's systems side by side: `python -m benchmarks.comparison --out docs/SYSTEMS.md`, from the runs of
+`make systems`; what an update takes is measured when the page is made.
+"""
+from dataclasses import dataclass
+import statistics
+import typing as tp
+
+from tqdm import tqdm
+
+from audiocraft_ti import environment, tiny
+environment.prepare()
+from dora import XP
+
+from audiocraft_ti.grids import local
+from audiocraft_ti.grids.ti import systems as grid
+from audiocraft_ti.report.markdown import markdown
+from audiocraft_ti.tiny import judge as judges
+from benchmarks import ablation, systems
+
+TITLE = """# The paper's systems side by side
+
+Written by `make systems`, from {count} runs on the tiny MusicGen and the tiny AudioLDM ([TINY.md](TINY.md)):
+{concepts}, which neither has a word for. It is what the paper compares (P26), and all of it is tiny: two models of a
+million weights and synthetic sounds, whose ground truth a judge knows. Which base is the better one is so of these two
+alone; what carries over is that the systems share recordings, prompts and scores. Figure 2, with all samples:
+[systems/index.html](systems/index.html).
+"""
+COLUMNS = """
+- **sound**: share of the samples for "A recording of a `<s>`" in which the judge hears the sound that was learned;
+  beside it, for the class word in its place, and with nothing there.
+- **disco**: share of the samples for "A disco song with a `<s>`" in which the judge hears disco.
+- **better than the word**: for how many sounds the judge hears it more often with the concept than with the class word.
+- **reconstruction**, **editability**: the paper's CLAP scores (P20 with held-out clips, P21), by the tiny CLAP.
+- **seconds** of learning, **kB** of what is stored of the concept.
+"""
+COST = """
+## What an update takes
+
+Memory of a process of its own for each, on {device}.
+"""
+LEARNED, WORD, NOTHING = '', 'class_word', 'no_concept'  # folders of samples
+
+
+@dataclass
+class Outcome:
+    """What came of one run: for each folder of samples, in which the sound is heard, and in which disco."""
+    run: grid.Run
+    sound: tp.Dict[str, tp.List[bool]]
+    disco: tp.Dict[str, tp.List[bool]]
+    reconstruction: float
+    editability: float
+    seconds: float
+    kilobytes: float
+
+    @property
+    def is_better(self) -> bool:
+        return sum(self.sound[LEARNED]) > sum(self.sound[WORD])
+
+
+def read(run: grid.Run, xp: XP, judge: judges.Judge) -> Outcome:
+    """An experiment's history and samples."""
+    history = xp.link.history
+    samples = xp.folder / 'samples' / str(len(history))
+    heard = {name: ablation.hear(samples / name, run.timbre, judge) for name in (LEARNED, WORD, NOTHING)}
+    stored = next(path for name in ('concept', 'difference') for path in xp.folder.glob(f'{name}.safetensors'))
+    return Outcome(run, {name: sound for name, (sound, _) in heard.items()},
+                   {name: disco for name, (_, disco) in heard.items()},
+                   history[-1]['evaluate']['clap_reconstruction_held_out'], history[-1]['evaluate']['clap_editability'],
+                   sum(epoch['train']['duration'] for epoch in history), stored.stat().st_size / 1e3)
+
+
+def row(system: str, outcomes: tp.Sequence[Outcome]) -> tp.List[str]:
+    sounds = [ablation.share([hit for one in outcomes for hit in one.sound[name]]) for name in (LEARNED, WORD, NOTHING)]
+    return [system, *sounds, ablation.share([hit for one in outcomes for hit in one.disco[LEARNED]]),
+            f'{sum(one.is_better for one in outcomes)} of {len(outcomes)}',
+            ablation.mean([one.reconstruction for one in outcomes]),
+            ablation.mean([one.editability for one in outcomes]),
+            f'{statistics.mean(one.seconds for one in outcomes):.0f}',
+            f'{statistics.mean(one.kilobytes for one in outcomes):.0f}']
+
+
+def by_system(outcomes: tp.Sequence[Outcome]) -> str:
+    """A row a system."""
+    head = ['', 'sound', 'by the word', 'by nothing', 'disco', 'better than the word', 'reconstruction', 'editability',
+            'seconds', 'kB']
+    return markdown([head, *(row(system, [one for one in outcomes if one.run.setting == system])
+                             for system in grid.SYSTEMS)])
+
+
+def by_sound(outcomes: tp.Sequence[Outcome]) -> str:
+    """A row a sound: how often it is heard with the concept, and with the class word."""
+    found = {(one.run.timbre, one.run.setting): one for one in outcomes}
+    rows = [['sound, and its class word', *grid.SYSTEMS]]
+    for timbre, word in grid.CONCEPTS.items():
+        cells = [found[timbre, system].sound for system in grid.SYSTEMS]
+        rows.append([f'{timbre}, {word}', *(f'{statistics.mean(one[LEARNED]):.1f}, {statistics.mean(one[WORD]):.1f}'
+                                            for one in cells)])
+    return markdown(rows)
+
+
+def page() -> str:
+    """All of docs/SYSTEMS.md."""
+    todo = [(run, local.experiment(run.overrides)) for run in grid.runs()]
+    if not all(local.is_done(xp) for _, xp in todo):
+        raise SystemExit('error: not all runs of the grid are done: make systems runs them.')
+    judge = judges.load(tiny.JUDGE)
+    outcomes = [read(run, xp, judge) for run, xp in tqdm(todo, 'runs')]
+    title = TITLE.format(count=len(todo), concepts=', '.join(grid.CONCEPTS))
+    return '\n'.join([title, by_system(outcomes), COLUMNS, '## Sound by sound', '',
+                      'Share of samples with the concept, and with the class word, in which the sound is heard.', '',
+                      by_sound(outcomes), COST.format(device='two cores of a CPU'), systems.table(systems.costs()), ''])
+
+
+if __name__ == '__main__':
+    ablation.write(page, __doc__)
