@@ -72,21 +72,21 @@ def create(systems: tp.Mapping[str, Path], out: Path, references: tp.Mapping[str
         raise UserError(f'{out} is there already: give another --out, or remove it first.')
     listed = {name: _by_prompt(list_samples(path)) for name, path in systems.items()}
     _check(listed, systems)
+    matches = list(_matches(listed))
+    concepts = sorted({concept_of(prompt) for prompt, *_ in matches})
+    _check_references(references, concepts)
+    counts = _counts([kind_of(prompt) for prompt, *_ in matches], pairs)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as temporary:
         made = Stimuli(Path(temporary) / 'clips', seconds)
-        found = [_pair(made, *one) for one in tqdm(list(_matches(listed)), 'Preparing clips', disable=None)]
-        kinds = [kind for kind in ('editability', 'reconstruction') if any(pair.kind == kind for pair in found)]
-        counts = per_kind(kinds, pairs)
+        found = [_pair(made, *one) for one in tqdm(matches, 'Preparing clips', disable=None)]
         if attention:
             found += _attention(made, found, attention, seed)
             counts[ATTENTION] = attention
-        concepts = sorted({pair.concept for pair in found})
         study = folder.Study(
             seed=seed, systems=list(systems), pairs_per_rater={kind: n for kind, n in counts.items() if n},
             labels={name: name for concept in concepts for name in concept.split(' + ')}, pairs=found,
             references={name: made.add(_recording(path)) for name, path in references.items()}, clips=made.clips)
-        _check_references(references, concepts)
         return folder.write(out, study, secrets.token_urlsafe(24), made.path)
 
 
@@ -119,6 +119,17 @@ def _matches(listed: tp.Mapping[str, Samples]) -> tp.Iterator[tp.Tuple[str, tp.T
         for prompt, files in listed[first].items():
             for pair in zip(files, listed[second][prompt]):
                 yield prompt, (first, second), pair
+
+
+def _counts(kinds: tp.Sequence[str], pairs: int) -> tp.Dict[str, int]:
+    """Of so many pairs for each rater, how many are of each kind."""
+    counts = per_kind(sorted(set(kinds)), pairs)
+    for kind, count in counts.items():
+        there = kinds.count(kind)
+        if count > there:
+            raise UserError(f'--pairs {pairs} are {count} of {kind} for each rater, and the samples make {there}: give '
+                            'fewer --pairs, or more samples of each prompt.')
+    return counts
 
 
 def _pair(made: Stimuli, prompt: str, systems: tp.Tuple[str, str], files: tp.Tuple[Path, Path]) -> Pair:

@@ -84,13 +84,13 @@ def test_a_clip_that_cannot_be_brought_there(wav, said):
 
 
 def test_what_cannot_be_compared(systems, tmp_path):
-    def fails(match, folders=systems, references={}, **kwargs):
+    def fails(match, folders=systems, references={}, pairs=4):
         with pytest.raises(UserError, match=match):
-            create(folders, tmp_path / 'study', references, **kwargs)
+            create(folders, tmp_path / 'study', references, pairs)
         assert not (tmp_path / 'study').exists()
     fails('two systems or more', {'ours': systems['ours']})
     fails('a name that answers need', {'ours': systems['ours'], 'Neither': systems['theirs']})
-    fails('wants 6 pairs of editability', pairs=12)
+    fails('--pairs 12 are 6 of editability for each rater, and the samples make [0-9]: give fewer', pairs=12)
     fails('is of no concept of the prompts: they have amen, oud', references={'ney': systems['ours'] / '0_0.wav'})
     fewer = write_samples(tmp_path / 'c', PROMPTS[:2])
     fails("c/samples.jsonl has 0 samples of the prompt 'A disco song with a <oud:0.3>'", {**systems, 'c': fewer})
