@@ -1,7 +1,7 @@
 """An AudioLDM for the tiny world: the real one's parts, small, with the text half of the tiny CLAP.
 
 A frame of its spectrogram is a step of the world, in which tones come round: a vocoder without adversaries can then
-play them in phase.
+play them in phase, and it plays a step at once.
 """
 from pathlib import Path
 import typing as tp
@@ -32,12 +32,12 @@ UNET = {'in_channels': 16, 'out_channels': 16, 'block_out_channels': (40, 48, 56
         'cross_attention_dim': (None, 48, 56), 'attention_head_dim': 8, 'sample_size': 25,
         'class_embed_type': 'simple_projection', 'class_embeddings_concat': True}
 VOCODER = {'model_in_dim': BINS, 'sampling_rate': SAMPLE_RATE, 'upsample_initial_channel': 240,
-           'upsample_rates': [1, 1, 20, 16], 'upsample_kernel_sizes': [3, 3, 40, 32], 'resblock_kernel_sizes': [3],
+           'upsample_rates': [1, 1, STEP], 'upsample_kernel_sizes': [3, 3, 2 * STEP], 'resblock_kernel_sizes': [3],
            'resblock_dilation_sizes': [[1, 3]], 'normalize_before': False}
 SCHEDULER = {'num_train_timesteps': 1000, 'beta_schedule': 'scaled_linear', 'beta_start': 0.0015, 'beta_end': 0.0195,
              'clip_sample': False, 'set_alpha_to_one': False, 'steps_offset': 1}  # as AudioLDM's own
 DROPPED = 0.1  # of captions, for guidance
-UPDATES = {'autoencoder': 1200, 'vocoder': 1200, 'diffusion model': 2000}
+UPDATES = {'autoencoder': 2400, 'vocoder': 4000, 'diffusion model': 5000}
 
 
 def _update(optimizer: torch.optim.Optimizer, schedule: tp.Any, loss: torch.Tensor) -> None:
@@ -138,7 +138,7 @@ def embed(texts: tp.List[str], tokenizer: tp.Any, text_encoder: tp.Any) -> torch
 
 def train_unet(clips: Clips, vae: AutoencoderKL, tokenizer: tp.Any, text_encoder: tp.Any, batch_size: int = 16
                ) -> UNet2DConditionModel:
-    """The diffusion model, on whole clips."""
+    """The diffusion model, on whole clips; it meets all noise twice as often as half of it, where less is to settle."""
     scheduler = DDIMScheduler(**SCHEDULER)
     width = text_encoder.config.projection_dim
     unet = UNet2DConditionModel(projection_class_embeddings_input_dim=width, **UNET).train()
@@ -149,7 +149,7 @@ def train_unet(clips: Clips, vae: AutoencoderKL, tokenizer: tp.Any, text_encoder
 
     def loss() -> torch.Tensor:
         indices = clips.draw(batch_size)
-        times = torch.from_numpy(clips.rng.integers(scheduler.config.num_train_timesteps, size=batch_size))
+        times = torch.from_numpy(clips.rng.integers(scheduler.config.num_train_timesteps, size=(2, batch_size)).max(0))
         noise = torch.randn(batch_size, *latents.shape[1:])
         noisy = scheduler.add_noise(latents[indices], noise, times)
         texts = embed([clips.draw_caption(index) for index in indices], tokenizer, text_encoder)
