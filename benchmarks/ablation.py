@@ -141,13 +141,19 @@ def _songs(base: BaseModel) -> tp.List[str]:
     return [_cell(result) for result in tiny_world.song_results(tiny_world.World(base))]
 
 
-def page() -> str:
-    """All of docs/RESULTS.md."""
-    todo = [(run, local.experiment(run.overrides)) for run in ablation.runs()]
-    missing = [run for run, xp in todo if not local.is_done(xp)]
+def stored(runs: tp.Iterable[tp.Any], command: str) -> tp.List[tp.Tuple[tp.Any, XP]]:
+    """Runs of grids with their experiments, all of which must be done."""
+    todo = [(run, local.experiment(run.overrides)) for run in runs]
+    missing = [xp for _, xp in todo if not local.is_done(xp)]
     if missing:
         raise SystemExit(f'error: {len(missing)} of {len(todo)} runs of the grid are not done, the first of them '
-                         f'{missing[0].setting} on {missing[0].timbre}: make ablation runs them.')
+                         f"{' '.join(missing[0].argv)}: {command} runs them.")
+    return todo
+
+
+def page() -> str:
+    """All of docs/RESULTS.md."""
+    todo = stored(ablation.runs(), 'make ablation')
     judge = judges.load(tiny.JUDGE)
     outcomes = [read(run, xp, judge) for run, xp in tqdm(todo, 'runs')]
     tuned = [xp for run, xp in todo if run.setting == ablation.FINE_TUNING and run.seed == ablation.SEEDS[0]]

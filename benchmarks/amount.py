@@ -9,7 +9,6 @@ from audiocraft_ti import environment, tiny
 environment.prepare()
 
 from audiocraft_ti.concept import Concept
-from audiocraft_ti.grids import local
 from audiocraft_ti.grids.ti import amount, learning_rate
 from audiocraft_ti.models.concept_lm import ConceptLM
 from audiocraft_ti.tiny import judge as judges
@@ -65,9 +64,7 @@ def rows(what: str, found: tp.Sequence[tp.Tuple[amount.Run, float, float, tp.Lis
 
 def page() -> str:
     """All of docs/TRAINING.md."""
-    todo = [(run, local.experiment(run.overrides)) for run in (*amount.runs(), *learning_rate.runs())]
-    if not all(local.is_done(xp) for _, xp in todo):
-        raise SystemExit('error: not all runs of the grid are done: make amount runs them.')
+    todo = ablation.stored((*amount.runs(), *learning_rate.runs()), 'make amount')
     listener, judge, found = Listener(), judges.load(tiny.JUDGE), []
     for run, xp in tqdm(todo, 'runs'):
         sound, _ = ablation.hear(xp.folder / 'samples' / str(len(xp.link.history)), run.timbre, judge)

@@ -11,7 +11,6 @@ from audiocraft_ti import environment, tiny
 environment.prepare()
 from dora import XP
 
-from audiocraft_ti.grids import local
 from audiocraft_ti.grids.ti import systems as grid
 from audiocraft_ti.report.markdown import markdown
 from audiocraft_ti.tiny import judge as judges
@@ -36,7 +35,7 @@ COLUMNS = """
 COST = """
 ## What an update takes
 
-Memory of a process of its own for each, on {device}.
+In a process of its own for each, on one core of a CPU.
 """
 LEARNED, WORD, NOTHING = '', 'class_word', 'no_concept'  # folders of samples
 
@@ -100,15 +99,13 @@ def by_sound(outcomes: tp.Sequence[Outcome]) -> str:
 
 def page() -> str:
     """All of docs/SYSTEMS.md."""
-    todo = [(run, local.experiment(run.overrides)) for run in grid.runs()]
-    if not all(local.is_done(xp) for _, xp in todo):
-        raise SystemExit('error: not all runs of the grid are done: make systems runs them.')
+    todo = ablation.stored(grid.runs(), 'make systems')
     judge = judges.load(tiny.JUDGE)
     outcomes = [read(run, xp, judge) for run, xp in tqdm(todo, 'runs')]
     title = TITLE.format(count=len(todo), concepts=', '.join(grid.CONCEPTS))
     return '\n'.join([title, by_system(outcomes), COLUMNS, '## Sound by sound', '',
                       'Share of samples with the concept, and with the class word, in which the sound is heard.', '',
-                      by_sound(outcomes), COST.format(device='two cores of a CPU'), systems.table(systems.costs()), ''])
+                      by_sound(outcomes), COST, systems.table(systems.costs()), ''])
 
 
 if __name__ == '__main__':

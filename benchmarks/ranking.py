@@ -21,12 +21,11 @@ import torch
 from audiocraft_ti.evaluation import BASELINES, REAL
 from audiocraft_ti.evaluation.embedders import CachedEmbedder, ClapEmbedder
 from audiocraft_ti.evaluation.evaluate import embed_recordings, read_samples, score_real, score_system
-from audiocraft_ti.evaluation.listeners import Listener
+from audiocraft_ti.evaluation.listeners import TinyJudge
 from audiocraft_ti.evaluation.table import means
 from audiocraft_ti.data import audio
 from audiocraft_ti.models.concepts import load_concept, unload_concept
 from audiocraft_ti.models.samples import write_sample
-from audiocraft_ti.tiny import judge as judges
 from audiocraft_ti.tiny.recordings import recording
 from audiocraft_ti.tiny.voice import SAMPLE_RATE
 from benchmarks.tiny_world import NEUTRAL, World, learn
@@ -37,14 +36,6 @@ SOUNDS = {'zither': 'guitar', 'sitar': 'guitar', 'bassoon': 'oboe', 'kalimba': '
 SEEDS = range(12)
 FRESH = range(100, 112)  # recordings that nothing was learned from
 BAR = 0.9
-
-
-def hears(judge: judges.Judge, sound: str) -> Listener:
-    """Asks the judge whether it hears a sound."""
-    def listen(path: Path, prompt: str) -> tp.Dict[str, float]:
-        heard, _ = judge.hear(audio.read_as(path, SAMPLE_RATE, 1))
-        return {'heard_sound': float(heard == [sound])}
-    return listen
 
 
 def agree(one: tp.Mapping[str, float], other: tp.Mapping[str, float]) -> bool:
@@ -71,7 +62,7 @@ def rank(world: World, embedder: CachedEmbedder, sound: str, concept: Path, fold
         audio.write(folder / 'fresh' / f'{index}.wav', torch.from_numpy(recording(sound, index))[None], SAMPLE_RATE)
     train = embed_recordings(concept.parents[4] / 'clips' / sound, embedder)
     fresh = embed_recordings(folder / 'fresh', embedder)
-    listeners = [hears(world.judge, sound)]
+    listeners = [TinyJudge(sound)]
     lines = list(score_real(f'my-{sound}', train, fresh, embedder, listeners))
     systems = make(world, sound, concept, folder)
     for system, where in systems.items():

@@ -60,6 +60,14 @@ class ConceptExplorer(Explorer):
         return shown
 
 
+def listed(runs: tp.Callable[[], tp.Iterable[tp.Any]]) -> ConceptExplorer:
+    """The explorer of a grid that lists its runs, each with its `overrides`."""
+    def explore(launcher: tp.Any) -> None:
+        for run in runs():
+            launcher(run.overrides)
+    return ConceptExplorer(explore)
+
+
 def mark_best(lines: tp.List[tp.Dict[str, tp.Dict[str, tp.Any]]]) -> None:
     """Replace the best value of each column by a marked one."""
     for key, best in BEST.items():

@@ -1,7 +1,7 @@
 """What each of the paper's choices is worth, on the tiny base: one at a time against all of them together."""
 import typing as tp
 
-from .._explorers import ConceptExplorer
+from .._explorers import listed
 from ._tiny import concept
 
 CONCEPTS = {'zither': 'guitar', 'conga': 'snare', 'flute': 'flute'}  # and the word of the base nearest to each
@@ -51,7 +51,4 @@ def runs() -> tp.Iterator[Run]:
                     **concept(timbre, class_word), **paper, **changes})
 
 
-@ConceptExplorer
-def explorer(launcher):
-    for run in runs():
-        launcher(run.overrides)
+explorer = listed(runs)

@@ -1,7 +1,7 @@
 """How many recordings, vectors and updates are enough, on the tiny base."""
 import typing as tp
 
-from .._explorers import ConceptExplorer
+from .._explorers import listed
 from ._tiny import concept
 
 CONCEPTS = {'theremin': 'flute', 'bassoon': 'bass', 'bell': 'bell'}
@@ -33,7 +33,4 @@ def runs() -> tp.Iterator[Run]:
                 yield Run('updates', updates, timbre, {**one, 'optim.epochs': 1, 'optim.updates_per_epoch': updates})
 
 
-@ConceptExplorer
-def explorer(launcher):
-    for run in runs():
-        launcher(run.overrides)
+explorer = listed(runs)

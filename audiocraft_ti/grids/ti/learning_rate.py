@@ -1,7 +1,7 @@
 """Which learning rate is the default: on concepts of the tiny base that no other table reports."""
 import typing as tp
 
-from .._explorers import ConceptExplorer
+from .._explorers import listed
 from . import amount
 from ._tiny import concept
 
@@ -19,7 +19,4 @@ def runs() -> tp.Iterator[amount.Run]:
                     'solver': 'musicgen/ti_tiny', 'seed': seed, 'optim.lr': rate, **concept(timbre, class_word)})
 
 
-@ConceptExplorer
-def explorer(launcher):
-    for run in runs():
-        launcher(run.overrides)
+explorer = listed(runs)

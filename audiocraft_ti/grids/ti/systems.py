@@ -1,7 +1,7 @@
 """The three systems that the paper compares (P26, figure 2 and table 1), on every sound that no tiny base knows."""
 import typing as tp
 
-from .._explorers import ConceptExplorer
+from .._explorers import listed
 from ._tiny import concept
 
 CONCEPTS = {'zither': 'guitar', 'sitar': 'synth', 'bassoon': 'bass', 'kalimba': 'marimba', 'harmonica': 'accordion',
@@ -25,7 +25,4 @@ def runs() -> tp.Iterator[Run]:
                                        **concept(timbre, class_word)})
 
 
-@ConceptExplorer
-def explorer(launcher):
-    for run in runs():
-        launcher(run.overrides)
+explorer = listed(runs)
