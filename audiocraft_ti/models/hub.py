@@ -1,4 +1,5 @@
 """Concepts on the model hub: a repository with the concept file and a card that is written from its metadata."""
+from functools import partial
 from pathlib import Path
 import shutil
 import tempfile
@@ -18,28 +19,43 @@ CARD = """---
 
 # {placeholder}
 
-A word for text-to-music models of the MusicGen family that read with {text_encoder}: {count} vectors of width {width},
-learned by textual inversion (Thomé, Sturm, Pertoft and Jonason, 2024) for `{base}`{learned}.
+A word for text-to-music models that read with {text_encoder}: {count} vectors of width {width}, learned by textual
+inversion (Thomé, Sturm, Pertoft and Jonason, 2024) for `{base}`{learned}.
 
 ```python
-from audiocraft.models import MusicGen
-from audiocraft_ti.models.concepts import load_concept
-
-model = MusicGen.get_pretrained('{base}')
-load_concept(model, 'concept.safetensors')
-wav = model.generate(['A disco song with a {placeholder}'])
-```
+{use}```
 
 | | |
 |---|---|
 {rows}
 """
 
+MUSICGEN = """from audiocraft.models import MusicGen
+from audiocraft_ti.models.concepts import load_concept
+
+model = MusicGen.get_pretrained('{base}')
+load_concept(model, 'concept.safetensors')
+wav = model.generate(['A disco song with a {placeholder}'])
+"""
+DIFFUSION = """import torch
+from audiocraft_ti.models.concepts import add_concept
+from audiocraft_ti.models.{module} import load_{module}
+
+model = load_{module}('{base}')
+conditioner = model.make_conditioner()
+add_concept(conditioner, 'concept.safetensors', model.fingerprint)
+wav = model.sample(conditioner, ['A disco song with a {placeholder}'], duration=10, steps=100, guidance={guidance},
+                   generator=torch.Generator().manual_seed(0))
+"""
+USES = {'audioldm_ti': partial(DIFFUSION.format, module='audioldm', guidance=2.5),
+        'stable_audio_ti': partial(DIFFUSION.format, module='stable_audio', guidance=7)}  # else it is for a MusicGen
+
 
 def card(concept: Concept) -> ModelCard:
     """What a concept's metadata says, as a page of the hub."""
     metadata = concept.metadata
     base = metadata.get('base_model', 'unknown')
+    use = USES.get(metadata.get('solver', ''), MUSICGEN.format)
     rows = {'recordings': metadata.get('origin', 'not said where they come from'),
             'licence of the recordings': metadata.get('licence', 'not said'),
             'in plain words': metadata.get('class_word', 'not said'), 'software': metadata.get('software', 'unknown'),
@@ -50,6 +66,7 @@ def card(concept: Concept) -> ModelCard:
     return ModelCard(CARD.format(
         data=data.to_yaml(), placeholder=concept.placeholder, text_encoder=metadata.get('text_encoder', 'the same T5'),
         count=len(concept.vectors), width=concept.vectors.shape[1], base=base,
+        use=use(base=base, placeholder=concept.placeholder),
         learned=f" from {_cell(metadata['origin'])}" if 'origin' in metadata else '',
         rows='\n'.join(f'| {key} | {_cell(value)} |' for key, value in rows.items())))
 

@@ -170,6 +170,7 @@ class TextualInversion(ConceptSolver):
         cfg = self.cfg.concept
         text_encoder = self.conditioner.name
         metadata = {
+            'solver': self.cfg.solver,
             'base_model': self.base.name,
             'base_fingerprint': self.base.fingerprint,
             'text_encoder': Path(text_encoder).name if Path(text_encoder).is_dir() else text_encoder,

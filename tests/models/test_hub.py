@@ -1,4 +1,5 @@
 """The hub's own client, on its own cache of a repository and with nobody at the other end."""
+import ast
 import json
 from pathlib import Path
 
@@ -24,6 +25,16 @@ def test_a_card_says_which_base_and_from_what():
     assert 'textual-inversion' in yaml.safe_load(head)['tags']
     assert '| recordings | six breaks \\| cut by hand |' in body and '| licence of the recordings | CC-BY 4.0 |' in body
     assert '| held-out ce | 3.25 |' in body and '10 vectors of width 768' in body and '<amen>' in body
+
+
+@pytest.mark.parametrize('solver, line', [
+    ('textual_inversion', "model = MusicGen.get_pretrained('tiny')"), ('audioldm_ti', "model = load_audioldm('tiny')"),
+    ('stable_audio_ti', "model = load_stable_audio('tiny')")])
+def test_a_card_says_how_its_own_model_takes_it(solver, line):
+    text = hub.card(Concept('amen', torch.zeros(1, 8), {'base_model': 'tiny', 'solver': solver})).content
+    code = text.partition('```python')[2].partition('```')[0]
+    ast.parse(code)
+    assert line in code and "['A disco song with a <amen>']" in code
 
 
 @pytest.mark.parametrize('base', ['tiny', '/somewhere/base'])
