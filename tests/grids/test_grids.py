@@ -7,7 +7,7 @@ import treetable as tt
 
 from audiocraft_ti import train
 from audiocraft_ti.grids import local
-from audiocraft_ti.grids.ti import ablation, learning_rate, systems
+from audiocraft_ti.grids.ti import ablation, full_length, learning_rate, systems
 from audiocraft_ti.tiny import timbres
 
 from ..conftest import Dora, ROOT
@@ -27,6 +27,12 @@ def test_every_experiment_of_a_grid_is_one_by_itself(workplace, grid, count):
     assert len(xps) == len({xp.sig for xp in xps}) == count
     folders = {xp.cfg.datasource.folder for xp in xps}
     assert len(folders) == 3 and all(len(list((workplace / folder).glob('*.wav'))) == 20 for folder in folders)
+
+
+def test_long_runs_differ_from_the_ablations_in_their_length_alone(workplace):
+    short = {(run.setting, run.timbre, run.seed): run.overrides for run in ablation.runs()}
+    for run in full_length.runs():
+        assert run.overrides == {**short[run.setting, run.timbre, run.seed], **full_length.LENGTH}
 
 
 def test_the_ablation_changes_one_thing_at_a_time(workplace):

@@ -1,0 +1,23 @@
+"""Settings of the ablation at the paper's full length, 1000 updates of 32 clips: whether short runs rank them alike."""
+import typing as tp
+
+from .._explorers import listed
+from . import ablation
+from ._tiny import concept
+
+TIMBRE = 'conga'
+SEED = 1
+SETTINGS = (ablation.THE_PAPER, '1 vector', '20 vectors', 'no average', 'constant rate',
+            'start: mean, half in training')
+LENGTH = {'optim.epochs': 20, 'optim.updates_per_epoch': 50, 'dataset.batch_size': 32}
+
+
+def runs() -> tp.Iterator[ablation.Run]:
+    """All of them."""
+    for setting in SETTINGS:
+        yield ablation.Run(setting, TIMBRE, SEED, {
+            'solver': 'musicgen/ti_tiny', 'generate.num_samples': 10, 'seed': SEED,
+            **concept(TIMBRE, ablation.CONCEPTS[TIMBRE]), **ablation.PAPER, **LENGTH, **ablation.SETTINGS[setting]})
+
+
+explorer = listed(runs)
