@@ -45,8 +45,6 @@ COLUMNS = """
 - **reconstruction**, **editability**: the paper's CLAP scores (P20 with held-out clips, P21), by the tiny CLAP.
 - **seconds** of learning, **kB** of what is stored of the concept.
 """
-
-
 FULL_LENGTH = """
 ## At the paper's length
 
