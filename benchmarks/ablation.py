@@ -9,7 +9,6 @@ import statistics
 import typing as tp
 
 import numpy as np
-from scipy.stats import spearmanr
 import torch
 from tqdm import tqdm
 
@@ -21,7 +20,7 @@ from flashy.utils import write_and_rename
 from audiocraft_ti import train
 from audiocraft_ti.data import audio, lines as files
 from audiocraft_ti.grids import local
-from audiocraft_ti.grids.ti import ablation, full_length
+from audiocraft_ti.grids.ti import ablation
 from audiocraft_ti.models.loaders import BaseModel, load_base
 from audiocraft_ti.models.samples import LISTING
 from audiocraft_ti.report.markdown import markdown
@@ -44,12 +43,6 @@ COLUMNS = """
 - **disco**: share of the samples for "A disco song with a `<s>`" in which the judge hears disco.
 - **reconstruction**, **editability**: the paper's CLAP scores (P20 with held-out clips, P21), by the tiny CLAP.
 - **seconds** of learning, **kB** of what is stored of the concept.
-"""
-FULL_LENGTH = """
-## At the paper's length
-
-The runs above are short. These learn the {timbre} for {updates} updates of {batch} clips, as the paper does; beside
-them is what the same settings come to above, for the {timbre} alone, as the mean of its seeds.
 """
 WITHOUT = """
 ## Prompts without the concept
@@ -119,18 +112,18 @@ def _cell(result: tiny_world.Result) -> str:
     return f"{result.value:.2f} ({result.spread.partition(',')[0]})"
 
 
-def _loss(outcomes: tp.Sequence[Outcome]) -> str:
+def loss(outcomes: tp.Sequence[Outcome]) -> str:
     return (f'{statistics.mean(one.loss for one in outcomes):.3f} '
             f'({statistics.mean(one.gain for one in outcomes):.3f})')
 
 
-def _sound(outcomes: tp.Sequence[Outcome]) -> str:
+def sound(outcomes: tp.Sequence[Outcome]) -> str:
     return share([hit for one in outcomes for hit in one.sound])
 
 
 def row(setting: str, outcomes: tp.Sequence[Outcome]) -> tp.List[str]:
     closures = [one.closure for one in outcomes if one.closure is not None]
-    return [setting, _loss(outcomes), f'{statistics.median(closures):.2f}' if closures else '', _sound(outcomes),
+    return [setting, loss(outcomes), f'{statistics.median(closures):.2f}' if closures else '', sound(outcomes),
             share([hit for one in outcomes for hit in one.disco]),
             mean([one.reconstruction for one in outcomes]), mean([one.editability for one in outcomes]),
             f'{statistics.mean(one.seconds for one in outcomes):.0f}',
@@ -143,21 +136,6 @@ def table(outcomes: tp.Sequence[Outcome]) -> str:
             'kB']
     return markdown([head, *(row(setting, [one for one in outcomes if one.setting == setting])
                              for setting in ablation.SETTINGS)])
-
-
-def at_full_length(short: tp.Sequence[Outcome], judge: judges.Judge) -> str:
-    """Settings in long runs beside the same in short ones of that sound, and whether both rank them alike."""
-    todo = stored(full_length.runs(), 'make ablation')
-    rows, losses = [['', 'short: held-out loss', 'sound', 'long: held-out loss', 'sound', 'seconds']], []
-    for run, xp in todo:
-        mine, long = [one for one in short if one.setting == run.setting], [read(run, xp, judge)]
-        rows.append([run.setting, _loss(mine), _sound(mine), _loss(long), _sound(long), f'{long[0].seconds:.0f}'])
-        losses.append((statistics.mean(one.loss for one in mine), long[0].loss))
-    cfg = todo[0][1].cfg
-    head = FULL_LENGTH.format(timbre=full_length.TIMBRE, batch=cfg.dataset.batch_size,
-                              updates=cfg.optim.epochs * cfg.optim.updates_per_epoch)
-    return '\n'.join([head, markdown(rows), '', "Short and long runs rank them by held-out loss with a Spearman's "
-                      f'correlation of {spearmanr(losses).statistic:.2f}.'])
 
 
 def forgetting(xps: tp.Sequence[XP]) -> str:
@@ -194,8 +172,7 @@ def page() -> str:
     cfg = todo[0][1].cfg
     title = TITLE.format(count=len(todo), concepts=', '.join(ablation.CONCEPTS), seeds=len(ablation.SEEDS),
                          updates=cfg.optim.epochs * cfg.optim.updates_per_epoch, batch=cfg.dataset.batch_size)
-    short = [one for (run, _), one in zip(todo, outcomes) if run.timbre == full_length.TIMBRE]
-    return '\n'.join([title, table(outcomes), COLUMNS, at_full_length(short, judge), WITHOUT, forgetting(tuned), ''])
+    return '\n'.join([title, table(outcomes), COLUMNS, WITHOUT, forgetting(tuned), ''])
 
 
 def write(make_page: tp.Callable[[], str], doc: str) -> None:

@@ -12,7 +12,7 @@ from audiocraft_ti.concept import Concept
 from audiocraft_ti.grids.ti import amount, learning_rate
 from audiocraft_ti.models.concept_lm import ConceptLM
 from audiocraft_ti.tiny import judge as judges
-from benchmarks import ablation, tiny_world
+from benchmarks import ablation, full_length, tiny_world
 
 FRESH = 20  # clips that no run has seen
 TITLE = """# How much is enough
@@ -74,7 +74,7 @@ def page() -> str:
                          others=', '.join(learning_rate.CONCEPTS), rate=cfg.optim.lr,
                          updates=cfg.optim.epochs * cfg.optim.updates_per_epoch, batch=cfg.dataset.batch_size)
     tables = [line for what in ('recordings', 'vectors', 'updates', 'learning rate') for line in rows(what, found)]
-    return '\n'.join([title, *tables, ''])
+    return '\n'.join([title, *tables, full_length.section(judge), ''])
 
 
 if __name__ == '__main__':
