@@ -35,21 +35,24 @@ base: $(INSTALLED)
 # docs/ablation/index.html.
 ablation: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN)/python -m audiocraft_ti.grids.local ti.ablation
-	OMP_NUM_THREADS=1 $(RUN)/python -m audiocraft_ti.grids.local ti.full_length
 	$(RUN)/python -m benchmarks.ablation --out docs/RESULTS.md
 	$(RUN)/python -m benchmarks.grid_report ti.ablation docs/ablation
 
-# How many recordings, vectors and updates are enough, and which learning rate is best: likewise, and docs/TRAINING.md.
+# How many recordings, vectors and updates are enough, which learning rate is best, and whether runs as long as the
+# paper's say the same as short ones: likewise, and docs/TRAINING.md, after `make ablation`.
 amount: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN)/python -m audiocraft_ti.grids.local ti.amount
 	OMP_NUM_THREADS=1 $(RUN)/python -m audiocraft_ti.grids.local ti.learning_rate
+	OMP_NUM_THREADS=1 $(RUN)/python -m audiocraft_ti.grids.local ti.full_length
 	$(RUN)/python -m benchmarks.amount --out docs/TRAINING.md
 
-# The paper's systems on the tiny bases: likewise, docs/SYSTEMS.md and docs/systems/index.html.
+# The paper's systems on the tiny bases: likewise, docs/SYSTEMS.md, figure 2 in docs/systems/index.html, and the study of
+# table 1 in outputs/table_1, which `audiocraft-ti study serve` asks people with.
 systems: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN)/python -m audiocraft_ti.grids.local ti.systems
 	$(RUN)/python -m benchmarks.comparison --out docs/SYSTEMS.md
 	$(RUN)/python -m benchmarks.grid_report ti.systems docs/systems
+	test -d outputs/table_1 || $(RUN)/python -m benchmarks.table_1 outputs/table_1
 
 # A Slurm of this machine alone, to try grids on: docs/GRIDS.md. `cluster/one_node.sh stop` ends it.
 cluster:

@@ -9,7 +9,7 @@ import argparse
 import io
 import multiprocessing
 from pathlib import Path
-import resource
+import re
 import tempfile
 import time
 
@@ -52,7 +52,7 @@ def make_base(folder: Path, scale: str, device: str) -> None:
 def peak_memory(device: str) -> float:
     """In GB: of the GPU, or of this process."""
     if device == 'cpu':
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** 20
+        return int(re.findall(r'VmHWM:\s+(\d+)', Path('/proc/self/status').read_text())[0]) / 2 ** 20
     return torch.cuda.max_memory_allocated() / 2 ** 30
 
 

@@ -28,6 +28,7 @@ from audiocraft.modules.conditioners import ConditioningAttributes
 
 from audiocraft_ti.concept import Concept
 from audiocraft_ti.evaluation.embedders import ClapEmbedder
+from audiocraft_ti.models.audioldm import load_audioldm
 from audiocraft_ti.models.concept_lm import ConceptLM
 from audiocraft_ti.models.loaders import BaseModel, load_base
 from audiocraft_ti.tiny import captions, judge as judges, timbres
@@ -40,8 +41,8 @@ NEUTRAL = 'A recording of a {}'
 RELEARNED = ['flute', 'clarinet', 'accordion', 'guitar', 'bass', 'bell', 'kick', 'snare']
 TITLE = """# The tiny base
 
-What ships in `audiocraft_ti/tiny/weights`: a MusicGen (EnCodec, language model, T5), a CLAP and a judge, trained on
-a small world of synthetic music (`audiocraft_ti/tiny/world.py`). Written by
+What ships in `audiocraft_ti/tiny/weights`: a MusicGen (EnCodec, language model, T5), an AudioLDM, a CLAP and a judge,
+trained on a small world of synthetic music (`audiocraft_ti/tiny/world.py`). Written by
 `python -m benchmarks.tiny_world --card docs/TINY.md`; the weights are made by `make base`, from fixed seeds.
 
 All sounds of the world come from one synthesizer and are combinations of traits: a pitch, a body, an envelope, and
@@ -132,6 +133,18 @@ def song_results(world: World, per: int = 1) -> tp.List[Result]:
     truth = [(timbre, style) for style, timbre in product(STYLES, timbres.KNOWN) for _ in range(per)]
     wavs = world.generate([f'A {style} song with a {timbre}' for timbre, style in truth])
     return [rate(f'songs: {what}', hits, 0.8) for what, hits in zip(('timbre', 'style'), hears(world, wavs, truth))]
+
+
+def audioldm_results(world: World) -> tp.List[Result]:
+    """The same songs by the tiny AudioLDM, as its solvers sample."""
+    model = load_audioldm('tiny')
+    conditioner, draws = model.make_conditioner(), torch.Generator().manual_seed(0)
+    truth = list(product(timbres.KNOWN, STYLES))
+    prompts = [f'A {style} song with a {timbre}' for timbre, style in truth]
+    wavs = torch.cat([model.sample(conditioner, prompts[i:i + 30], 4., 50, 2.5, draws)[:, 0]
+                      for i in tqdm(range(0, len(prompts), 30), 'samples of the AudioLDM')])
+    return [rate(f'songs by the AudioLDM: {what}', hits)
+            for what, hits in zip(('timbre', 'style'), hears(world, wavs, truth))]
 
 
 def word_results(world: World, names: tp.Sequence[str] = tuple(timbres.KNOWN), per: int = 10) -> tp.List[Result]:
@@ -264,10 +277,12 @@ def clap_results(world: World, count: int = 50, rounds: int = 4) -> tp.List[Resu
 
 def cost_results() -> tp.List[Result]:
     """Size on disk, and time to load and generate in a process of its own that has imported what it needs."""
-    size = sum(path.stat().st_size for path in tiny.WEIGHTS.rglob('*') if path.is_file()) / 1e6
+    size, audioldm = (sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6
+                      for folder in (tiny.WEIGHTS, tiny.AUDIOLDM))
     begin = time.perf_counter()
     load_base('tiny').music_gen(duration=4).generate(['A disco song with a guitar'])
-    return [Result('weights, MB', size, 15, at_most=True),
+    return [Result('weights, MB', size - audioldm, 15, at_most=True),
+            Result("the AudioLDM's, MB", audioldm, 15, at_most=True),
             Result('load and generate 4 s, seconds', time.perf_counter() - begin, 10, at_most=True)]
 
 
@@ -287,15 +302,16 @@ def card(results: tp.Sequence[Result], minutes: float) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--card', type=Path, help='write the results here, too')
-    parser.add_argument('--only', nargs='*', default=[], help='of cost, judge, songs, words, concepts and clap')
+    parser.add_argument('--only', nargs='*', default=[],
+                        help='of cost, judge, songs, audioldm, words, concepts and clap')
     args = parser.parse_args()
     begin = time.monotonic()
     results: tp.List[Result] = []
     with tempfile.TemporaryDirectory() as folder:
         tables: tp.Dict[str, tp.Callable[[], tp.List[Result]]] = {
             'cost': cost_results, 'judge': lambda: judge_results(World()), 'songs': lambda: song_results(World()),
-            'words': lambda: word_results(World()), 'clap': lambda: clap_results(World()),
-            'concepts': lambda: concept_results(World(), Path(folder))}
+            'audioldm': lambda: audioldm_results(World()), 'words': lambda: word_results(World()),
+            'clap': lambda: clap_results(World()), 'concepts': lambda: concept_results(World(), Path(folder))}
         for name, table in tables.items():
             if not args.only or name in args.only:
                 found = table()

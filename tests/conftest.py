@@ -37,36 +37,6 @@ def recordings(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope='session')
-def untrained_audioldm(tmp_path_factory) -> Path:
-    """An AudioLDM of the tiny one's shape, as nobody has trained it: what it makes means nothing."""
-    from diffusers import AutoencoderKL, UNet2DConditionModel
-    import torch
-    from transformers import SpeechT5HifiGan, SpeechT5HifiGanConfig
-    from audiocraft_ti.tiny import audioldm, CLAP
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        tokenizer, text_encoder = audioldm.load_text_encoder(CLAP)
-        unet = UNet2DConditionModel(
-            projection_class_embeddings_input_dim=text_encoder.config.projection_dim, **audioldm.UNET)
-        vae = AutoencoderKL(**audioldm.VAE)
-        vocoder = SpeechT5HifiGan(SpeechT5HifiGanConfig(**audioldm.VOCODER))
-        for weight in vocoder.parameters():
-            if weight.dim() > 1:  # as transformers begins it, it is all but silent
-                torch.nn.init.kaiming_normal_(weight)
-    folder = tmp_path_factory.mktemp('audioldm')
-    audioldm.save(folder, vae, vocoder, unet, tokenizer, text_encoder)
-    return folder
-
-
-@pytest.fixture
-def audioldm_base(untrained_audioldm, monkeypatch) -> Path:
-    """The same in the place of the tiny one."""
-    from audiocraft_ti import tiny
-    monkeypatch.setattr(tiny, 'AUDIOLDM', untrained_audioldm)
-    return untrained_audioldm
-
-
-@pytest.fixture(scope='session')
 def stable_audio(tmp_path_factory) -> Path:
     """A small Stable Audio of 5.12 s that reads with the tiny base's T5; nobody has trained it."""
     from diffusers import (AutoencoderOobleck, CosineDPMSolverMultistepScheduler, StableAudioDiTModel,

@@ -10,10 +10,9 @@ from torch.nn import functional as F
 from .. import tiny
 from ..data.latents import LatentCodec
 from ..data.mel import LogMel
-from ..errors import UserError
 from ..modules.clap import ClapConditioner
 from .diffusion import DiffusionModel, load_diffusion, Reader
-from .loaders import PRETRAINED, TINY
+from .loaders import TINY
 
 
 @dataclass
@@ -69,7 +68,4 @@ def load_audioldm(name: str, device: str = 'cpu', dtype: str = 'float32') -> Aud
     Raises:
         UserError: If it cannot be reached, is no AudioLDM, or the installed diffusers has none.
     """
-    if name in (TINY, PRETRAINED + TINY) and not tiny.AUDIOLDM.is_dir():
-        raise UserError("continue_from=tiny: the tiny AudioLDM does not come with the package yet; make it with "
-                        "'python -m audiocraft_ti.tiny.audioldm', which takes a quarter of an hour.")
     return load_diffusion(AudioLDM, name, device, dtype, {TINY: tiny.AUDIOLDM})

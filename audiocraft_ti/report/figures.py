@@ -81,7 +81,7 @@ def curves(runs: tp.Sequence[Run]) -> Figure:
 
 
 def spectrogram(path: Path) -> bytes:
-    """A clip's spectrogram as a small PNG: up to 8 kHz or so from below, 80 dB from white to black."""
+    """A clip's spectrogram as a small JPEG: up to 8 kHz or so from below, 80 dB from white to black."""
     wav, sample_rate = audio.read(path)
     figure = Figure((2.6, 0.9))
     ax = figure.add_axes((0, 0, 1, 1))
@@ -90,7 +90,7 @@ def spectrogram(path: Path) -> bytes:
     image.set_clim(top - RANGE, top)
     ax.set(ylim=(0, min(8000, sample_rate / 2)))
     ax.set_axis_off()
-    return _bytes(figure, 'png', dpi=100)
+    return _bytes(figure, 'jpeg', dpi=100)
 
 
 def save(figure: Figure, stem: Path) -> bytes:

@@ -45,7 +45,7 @@ def player(line: Line) -> tp.Optional[Player]:
     shown = ', '.join(f"{key.replace('_', ' ')} {line[key]:.2f}" for key in ('reconstruction', 'editability')
                       if key in line)
     return {'system': line['system'], 'scores': shown, 'audio': _uri(_mp3(path), 'audio/mpeg'),
-            'spectrogram': _uri(figures.spectrogram(path), 'image/png')}
+            'spectrogram': _uri(figures.spectrogram(path), 'image/jpeg')}
 
 
 def players(lines: tp.Sequence[Line], concept: str) -> tp.Iterator[tp.Tuple[str, tp.List[Player]]]:

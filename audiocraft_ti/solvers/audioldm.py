@@ -18,7 +18,7 @@ from ..errors import UserError
 from ..hashes import bytes_hash
 from ..models.audioldm import AudioLDM, load_audioldm
 from ..models.difference import save_difference
-from .checks import check_positive
+from .checks import check_no_baselines, check_positive
 from .concept import PRIOR
 from .diffusion import DiffusionSolver, DiffusionTextualInversion
 
@@ -53,6 +53,7 @@ class DreamBoothSolver(AudioLDMSolver):
         if not cfg.concept.class_word:
             raise UserError("concept.class_word is not set: DreamBooth's prompts speak of 'sks guitar', so add "
                             "concept.class_word=guitar or what it is.")
+        check_no_baselines(cfg)
         check_positive(cfg, *(['concept.prior.num_samples'] if cfg.concept.prior.weight else []))
         super().__init__(cfg)
 

@@ -57,6 +57,17 @@ def check_vectors(cfg: DictConfig) -> None:
         raise UserError("concept.init=token starts from a word: add concept.init_word=...")
 
 
+def check_no_baselines(cfg: DictConfig) -> None:
+    """Refuse baselines where the base itself is tuned: they are what it makes untouched.
+
+    Raises:
+        UserError: If they are asked for.
+    """
+    if cfg.generate.baselines:
+        raise UserError("generate.baselines=true asks for music of the untouched base, which this solver tunes: take "
+                        "it from a run of textual inversion on the same base.")
+
+
 def check_positive(cfg: DictConfig, *keys: str) -> None:
     """Refuse what is not a number above zero.
 

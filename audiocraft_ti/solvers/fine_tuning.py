@@ -2,7 +2,9 @@
 from .. import environment
 environment.prepare()
 from audiocraft.solvers import builders
+from omegaconf import DictConfig
 
+from .checks import check_no_baselines
 from .musicgen import MusicGenConceptSolver
 
 
@@ -12,6 +14,10 @@ class FineTuningSolver(MusicGenConceptSolver):
     The text encoder stays as it is, and the concept is written in prompts by its bare name.
     """
     NAME = 'fine_tuning'
+
+    def __init__(self, cfg: DictConfig):
+        check_no_baselines(cfg)
+        super().__init__(cfg)
 
     @property
     def word(self) -> str:

@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import ClapTextModelWithProjection, RobertaTokenizer, SpeechT5HifiGan, SpeechT5HifiGanConfig
 
-from . import AUDIOLDM, CLAP, world
+from . import world
 from .captions import caption, full
-from .dataset import attributes_of, write_dataset
+from .dataset import attributes_of
 from .voice import GRID, SAMPLE_RATE, STEP
 from .world import Attributes, DURATION
 from ..data import lines as files
@@ -188,9 +188,3 @@ def save(folder: Path, vae: tp.Any, vocoder: tp.Any, unet: tp.Any, tokenizer: tp
     """Write a pipeline, its weights in half precision."""
     pipeline = AudioLDMPipeline(vae, text_encoder, tokenizer, unet, DDIMScheduler(**SCHEDULER), vocoder)
     pipeline.to(dtype=torch.float16).save_pretrained(folder)
-
-
-if __name__ == '__main__':
-    folder = Path('outputs/tiny/world').resolve()
-    write_dataset(folder)
-    train(AUDIOLDM, folder / 'train.jsonl', CLAP)

@@ -38,7 +38,7 @@ def test_a_spectrogram_does_not_depend_on_loudness_or_an_offset():
     torch.testing.assert_close(mel(0.01 * wav + 0.3), mel(wav), rtol=0, atol=1e-2)
 
 
-def test_latents_are_those_of_the_autoencoder(audioldm_base, recordings, tmp_path):
+def test_latents_are_those_of_the_autoencoder(recordings, tmp_path):
     codec = load_audioldm('tiny').codec
     path = sorted(recordings.glob('*.wav'))[0]
     cache = LatentCache(tmp_path, codec)
@@ -53,7 +53,7 @@ def test_latents_are_those_of_the_autoencoder(audioldm_base, recordings, tmp_pat
     torch.testing.assert_close(drawn.std(0), spread, rtol=0.35, atol=1e-4)
 
 
-def test_augmented_versions_differ_from_each_other_and_stay_the_same(audioldm_base, recordings, tmp_path):
+def test_augmented_versions_differ_from_each_other_and_stay_the_same(recordings, tmp_path):
     codec = load_audioldm('tiny').codec
     clip = Clip(str(sorted(recordings.glob('*.wav'))[0]), 4., 16000)
     plain = LatentCache(tmp_path, codec)(clip)

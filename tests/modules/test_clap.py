@@ -8,7 +8,7 @@ PROMPTS = ['A disco song with a guitar', 'A recording', '']
 
 
 @pytest.fixture
-def pipeline(audioldm_base):
+def pipeline():
     return load_audioldm('tiny').pipeline
 
 

@@ -1,5 +1,6 @@
 import json
 
+from audiocraft.data.audio_dataset import AudioMeta, save_audio_meta
 import pytest
 from safetensors.torch import load_file
 import torch
@@ -19,7 +20,7 @@ DREAMBOOTH = ('solver=audioldm/dreambooth_tiny', 'concept.class_word=guitar', 'c
 
 
 @pytest.fixture
-def make(make_solver, audioldm_base, recordings, tmp_path):
+def make(make_solver, recordings, tmp_path):
     def make(*overrides: str):
         return make_solver(f'datasource.folder={recordings}', f'tokens.cache_path={tmp_path}/cache', *overrides)
     return make
@@ -32,6 +33,16 @@ def base_hash(base, *without: str) -> str:
 
 def test_the_held_out_loss_falls(make):
     solver = make(*TI, 'optim.updates_per_epoch=10', 'optim.lr=1')
+    solver.run()
+    assert solver.best_losses['mse'] < solver.best_losses['mse_start']
+
+
+def test_dreambooths_held_out_loss_falls(make_solver, recordings, tmp_path):
+    manifest = tmp_path / 'clips.jsonl'  # learned from and held out alike: few updates are enough to lower their loss
+    save_audio_meta(manifest, [AudioMeta(str(path), 4., 16000) for path in sorted(recordings.glob('*.wav'))[:1]])
+    solver = make_solver(f'datasource.train={manifest}', f'datasource.valid={manifest}',
+                         f'tokens.cache_path={tmp_path}/cache', *DREAMBOOTH, 'optim.updates_per_epoch=10',
+                         'concept.prior.weight=0')
     solver.run()
     assert solver.best_losses['mse'] < solver.best_losses['mse_start']
 
@@ -120,8 +131,7 @@ def test_dreambooth_trains_the_whole_unet_and_nothing_else(make):
     lines = [json.loads(line) for line in (solver.folder / 'samples/2/samples.jsonl').read_text().splitlines()]
     assert [line['prompt'] for line in lines] == ['A recording of a <amen>', 'A disco song with a <amen>']
     assert [line['text'] for line in lines] == ['A recording of a sks guitar', 'A disco song with a sks guitar']
-    first, last = solver.history[0], solver.history[-1]
-    assert 'mse_prior' in last['train'] and last['valid']['mse'] < first['valid']['mse_start']
+    assert 'mse_prior' in solver.history[-1]['train']
 
     base = load_audioldm('tiny')
     assert add_difference(base, solver.folder / 'difference.safetensors') == 'sks guitar'
@@ -176,26 +186,21 @@ def test_a_run_can_be_continued_by_its_signature(make):
     ((*TI, 'dataset.segment_duration=10'), 'shorter than a crop of 10 s'),
     ((*DREAMBOOTH, 'concept.class_word=null'), 'concept.class_word is not set'),
     ((*TI, 'optim.accumulate=0'), 'optim.accumulate=0 must be a number above zero'),
-], ids=['folder', 'name', 'short', 'class word', 'accumulate'])
+    ((*DREAMBOOTH, 'generate.baselines=true'), 'music of the untouched base, which this solver tunes'),
+], ids=['folder', 'name', 'short', 'class word', 'accumulate', 'baselines'])
 def test_what_cannot_work_is_refused_in_a_sentence(make, overrides, sentence):
     with pytest.raises(UserError, match=sentence) as error:
         make(*overrides)
     assert '\n' not in str(error.value) and str(error.value).endswith('.')
 
 
-def test_an_audioldm_is_no_base_for_musicgen(make, audioldm_base):
+def test_an_audioldm_is_no_base_for_musicgen(make):
     with pytest.raises(UserError, match='is a folder without state_dict.bin'):
-        make('solver=musicgen/ti_tiny', f'continue_from={audioldm_base}')
+        make('solver=musicgen/ti_tiny', f'continue_from={tiny.AUDIOLDM}')
 
 
-def test_a_tiny_audioldm_that_is_not_there_is_told_how_to_be_made(make, monkeypatch, tmp_path):
-    monkeypatch.setattr(tiny, 'AUDIOLDM', tmp_path / 'none')
-    with pytest.raises(UserError, match='python -m audiocraft_ti.tiny.audioldm'):
-        make(*TI)
-
-
-def test_another_pipeline_is_refused_by_its_name(make, audioldm_base, tmp_path):
-    index = json.loads((audioldm_base / 'model_index.json').read_text())
+def test_another_pipeline_is_refused_by_its_name(make, tmp_path):
+    index = json.loads((tiny.AUDIOLDM / 'model_index.json').read_text())
     (tmp_path / 'model_index.json').write_text(json.dumps({**index, '_class_name': 'AudioLDM2Pipeline'}))
     with pytest.raises(UserError, match='holds a pipeline of class AudioLDM2Pipeline: this solver needs'):
         make(*TI, f'continue_from={tmp_path}')

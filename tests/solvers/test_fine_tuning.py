@@ -4,6 +4,7 @@ from audiocraft.data.audio_dataset import AudioMeta, save_audio_meta
 import pytest
 import torch
 
+from audiocraft_ti.errors import UserError
 from audiocraft_ti.hashes import tensors_hash
 
 SHORT = ('solver=musicgen/finetune_tiny', 'optim.epochs=2', 'optim.updates_per_epoch=3', 'dataset.batch_size=4',
@@ -24,6 +25,11 @@ def test_the_whole_language_model_is_trained_and_nothing_else(solver):
     trained = {id(p) for group in solver.optimizer.param_groups for p in group['params']}
     assert trained == {id(parameter) for parameter in solver.base.lm.parameters()}
     assert all((parameter != before[name]).any() for name, parameter in solver.model.named_parameters())
+
+
+def test_a_tuned_base_makes_no_baselines(make_solver, recordings):
+    with pytest.raises(UserError, match='music of the untouched base, which this solver tunes'):
+        make_solver(f'datasource.folder={recordings}', *SHORT, 'generate.baselines=true')
 
 
 def test_it_reports_as_textual_inversion_does(make_solver, recordings, tmp_path):

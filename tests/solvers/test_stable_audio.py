@@ -290,6 +290,6 @@ def test_what_cannot_work_is_refused_in_a_sentence(make, overrides, sentence):
     assert '\n' not in str(error.value) and str(error.value).endswith('.')
 
 
-def test_another_pipeline_is_refused_by_its_name(make, untrained_audioldm):
+def test_another_pipeline_is_refused_by_its_name(make):
     with pytest.raises(UserError, match='class AudioLDMPipeline: this solver needs StableAudioPipeline'):
-        make(f'continue_from={untrained_audioldm}')
+        make(f'continue_from={tiny.AUDIOLDM}')

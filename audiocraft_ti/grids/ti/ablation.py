@@ -7,6 +7,7 @@ from ._tiny import concept
 CONCEPTS = {'zither': 'guitar', 'conga': 'snare', 'flute': 'flute'}  # and the word of the base nearest to each
 SEEDS = (1, 2, 3)
 THE_PAPER = 'the paper'
+ALL = 'all tokens at test time'
 FINE_TUNING = 'fine-tuning of all weights'
 PAPER: tp.Dict[str, tp.Any] = {'concept.train_ratio': 1, 'concept.init': 'gaussian'}  # the tiny base's differ
 SETTINGS: tp.Dict[str, tp.Dict[str, tp.Any]] = {
@@ -14,7 +15,7 @@ SETTINGS: tp.Dict[str, tp.Dict[str, tp.Any]] = {
     '1 vector': {'concept.num_vectors': 1},
     '5 vectors': {'concept.num_vectors': 5},
     '20 vectors': {'concept.num_vectors': 20},
-    'all tokens at test time': {'concept.sample_ratio': 1},
+    ALL: {'concept.sample_ratio': 1},
     'no shuffle': {'concept.shuffle': False},
     'no orthogonality': {'concept.orthogonality.weight': 0},
     'no average': {'optim.ema.use': False},

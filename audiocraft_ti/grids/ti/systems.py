@@ -6,14 +6,15 @@ from ._tiny import concept
 
 CONCEPTS = {'zither': 'guitar', 'sitar': 'synth', 'bassoon': 'bass', 'kalimba': 'marimba', 'harmonica': 'accordion',
             'theremin': 'flute', 'conga': 'snare', 'tambourine': 'hihat'}  # and a word that is near to each
-SYSTEMS = {'MusicGen, textual inversion': 'musicgen/ti_tiny', 'AudioLDM, textual inversion': 'audioldm/ti_tiny',
-           'AudioLDM, DreamBooth': 'audioldm/dreambooth_tiny'}
+MUSICGEN, AUDIOLDM, DREAMBOOTH = 'MusicGen, textual inversion', 'AudioLDM, textual inversion', 'AudioLDM, DreamBooth'
+SYSTEMS = {MUSICGEN: 'musicgen/ti_tiny', AUDIOLDM: 'audioldm/ti_tiny', DREAMBOOTH: 'audioldm/dreambooth_tiny'}
 
 
 class Run(tp.NamedTuple):
     """An experiment of the grid, and its overrides."""
     setting: str
     timbre: str
+    base: str
     overrides: tp.Dict[str, tp.Any]
 
 
@@ -21,8 +22,9 @@ def runs() -> tp.Iterator[Run]:
     """All of them, concept by concept."""
     for timbre, class_word in CONCEPTS.items():
         for system, solver in SYSTEMS.items():
-            yield Run(system, timbre, {'solver': solver, 'generate.num_samples': 10, 'generate.baselines': True,
-                                       **concept(timbre, class_word)})
+            yield Run(system, timbre, system.partition(',')[0], {
+                'solver': solver, 'generate.num_samples': 10, 'generate.baselines': system != DREAMBOOTH,
+                **concept(timbre, class_word)})
 
 
 explorer = listed(runs)
