@@ -46,7 +46,7 @@ def main(out: Path) -> None:
         for folder, lines in zip(folders.values(), zip(*pairs)):
             folder.mkdir()
             files.write(lines, folder / LISTING)
-        create(folders, out, references)
+        create(folders, out, references, seconds=SECONDS)
     left_out = len(made[COMPARED[0]]) - len(pairs)
     print(f'Made {out} of {len(pairs)} pairs, and left out {left_out} with a sample that cannot be brought to '
           f'{stimuli.LOUDNESS:g} LUFS; ask people with audiocraft-ti study serve {out}')

@@ -3,7 +3,6 @@ import typing as tp
 
 from .._explorers import listed
 from . import ablation
-from ._tiny import concept
 
 TIMBRE = 'conga'
 SEED = 1
@@ -13,11 +12,10 @@ LENGTH = {'optim.epochs': 20, 'optim.updates_per_epoch': 50, 'dataset.batch_size
 
 
 def runs() -> tp.Iterator[ablation.Run]:
-    """All of them."""
-    for setting in SETTINGS:
-        yield ablation.Run(setting, TIMBRE, SEED, {
-            'solver': 'musicgen/ti_tiny', 'generate.num_samples': 10, 'seed': SEED,
-            **concept(TIMBRE, ablation.CONCEPTS[TIMBRE]), **ablation.PAPER, **LENGTH, **ablation.SETTINGS[setting]})
+    """All of them, in the ablation's order."""
+    for run in ablation.runs():
+        if run.timbre == TIMBRE and run.seed == SEED and run.setting in SETTINGS:
+            yield run._replace(overrides={**run.overrides, **LENGTH})
 
 
 explorer = listed(runs)
