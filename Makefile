@@ -7,6 +7,8 @@ RECORDINGS := outputs/recordings/bassoon
 AUDIO ?= $(RECORDINGS)
 NAME ?= bassoon
 WORD ?= $(if $(filter $(RECORDINGS),$(AUDIO)),oboe)
+FIGURE_2 := $(if $(AUDIOCRAFT_TI_CONCEPTS),outputs/systems,docs/systems)
+TABLE_1 := $(if $(AUDIOCRAFT_TI_CONCEPTS),outputs/systems/table_1,outputs/table_1)
 
 .PHONY: install demo base ablation amount systems cluster tests lint constraints clean
 install: $(INSTALLED)
@@ -47,19 +49,23 @@ amount: $(INSTALLED)
 	$(RUN)/python -m benchmarks.amount --out docs/TRAINING.md
 
 # The paper's systems on the tiny bases: likewise, docs/SYSTEMS.md, figure 2 in docs/systems/index.html, and the study of
-# table 1 in outputs/table_1, which `audiocraft-ti study serve` asks people with.
+# table 1 in outputs/table_1, which `audiocraft-ti study serve` asks people with. With AUDIOCRAFT_TI_CONCEPTS=recordings
+# the real ones, on that folder of concepts: figure 2 in outputs/systems/index.html, the study in outputs/systems/table_1.
 systems: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN)/python -m audiocraft_ti.grids.local ti.systems
+ifndef AUDIOCRAFT_TI_CONCEPTS
 	$(RUN)/python -m benchmarks.comparison --out docs/SYSTEMS.md
-	$(RUN)/python -m benchmarks.grid_report ti.systems docs/systems
-	test -d outputs/table_1 || $(RUN)/python -m benchmarks.table_1 outputs/table_1
+endif
+	$(RUN)/python -m benchmarks.grid_report ti.systems $(FIGURE_2)
+	test -d $(TABLE_1) || $(RUN)/python -m benchmarks.table_1 $(TABLE_1)
 
 # A Slurm of this machine alone, to try grids on: docs/GRIDS.md. `cluster/one_node.sh stop` ends it.
 cluster:
 	cluster/one_node.sh start
 
+# Two files of tests at a time, each on one core: models this small are no faster on more.
 tests: $(INSTALLED) lint
-	$(RUN)/pytest
+	OMP_NUM_THREADS=1 $(RUN)/pytest -n 2 --dist loadfile
 
 lint: $(INSTALLED)
 	$(RUN)/flake8 audiocraft_ti tests benchmarks setup.py

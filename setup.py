@@ -63,6 +63,6 @@ setup(
         'laion': ['laion_clap', 'torchvision'],
         'postgresql': ['psycopg[binary]'],  # for studies with many raters
         'dev': ['audiobox_aesthetics', 'build', 'flake8', 'httpx', 'ipykernel', 'laion_clap', 'mypy', 'nbclient',
-                'psycopg[binary]', 'pytest', 'schemathesis', 'selenium', 'types-tqdm'],
+                'psycopg[binary]', 'pytest', 'pytest-xdist', 'schemathesis', 'selenium', 'types-tqdm'],
     },
 )

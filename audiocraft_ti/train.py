@@ -5,7 +5,7 @@ The names that audiocraft looks for in its own `audiocraft.train` are here too (
 """
 from dataclasses import replace
 import errno
-from functools import partial
+from functools import lru_cache, partial
 import logging
 import os
 from pathlib import Path
@@ -148,6 +148,16 @@ class Main(HydraMain):
                      "quotes of its own, \"key='value'\".")
         except (HydraException, OmegaConfBaseException, AssertionError) as error:
             sys.exit(f"error: {' '.join(str(error).partition('Config search path')[0].split())}")
+
+    def _get_base_config(self, overrides: tp.Sequence[str] = ()) -> tp.Tuple[omegaconf.DictConfig, tp.List]:
+        """What the solver and data set of a run are by default; composed once, which halves the time of a grid's list.
+        """
+        cfg, delta = self._get_defaults(*(one for one in overrides if one.partition('=')[0] in self._config_groups))
+        return cfg, list(delta)  # Dora appends to it
+
+    @lru_cache
+    def _get_defaults(self, *groups: str) -> tp.Tuple[omegaconf.DictConfig, tp.List]:
+        return super()._get_base_config([*groups])
 
     def get_slurm_config(self) -> SlurmConfig:
         """What a job asks for unless it says otherwise; Dora wants it first of all when it is to schedule.

@@ -25,8 +25,9 @@ Written by `make systems`, from {count} runs on the tiny MusicGen and the tiny A
 {concepts} sounds that neither has a word for. It is what the paper compares (P26), and all of it is tiny: two models of
 a million weights and synthetic sounds, whose ground truth a judge knows. Which base is the better one is so of these
 two alone; what carries over is that the systems share recordings, prompts and scores. Nothing here is of the real
-models: with a GPU and their weights, `dora run solver=audioldm/ti` and the other solvers run on those. Figure 2, with
-sound: [systems/index.html](systems/index.html). `audiocraft-ti study serve outputs/table_1` asks people (table 1).
+models: with a GPU and their weights, the same command makes figure 2 and table 1's study of those, on a folder of
+concepts ([GRIDS.md](GRIDS.md#the-papers-comparison-of-your-concepts)). Figure 2 of the tiny ones, with sound:
+[systems/index.html](systems/index.html). `audiocraft-ti study serve outputs/table_1` asks people (table 1).
 """
 COLUMNS = """
 - **sound**: share of the samples for "A recording of a `<s>`" in which the judge hears the sound that was learned;
@@ -71,7 +72,7 @@ def read(run: grid.Run, xp: XP, judge: judges.Judge) -> Outcome:
     """An experiment's history and samples."""
     history = xp.link.history
     samples = xp.folder / 'samples' / str(len(history))
-    heard = {name: ablation.hear(samples / name, run.timbre, judge) for name in (LEARNED, WORD, NOTHING)
+    heard = {name: ablation.hear(samples / name, run.concept, judge) for name in (LEARNED, WORD, NOTHING)
              if (samples / name).exists()}
     stored = next(path for name in ('concept', 'difference') for path in xp.folder.glob(f'{name}.safetensors'))
     return Outcome(run, {name: sound for name, (sound, _) in heard.items()}, heard[LEARNED][1],
@@ -82,8 +83,8 @@ def read(run: grid.Run, xp: XP, judge: judges.Judge) -> Outcome:
 def read_all(todo: tp.Sequence[tp.Tuple[grid.Run, XP]], judge: judges.Judge) -> tp.List[Outcome]:
     """All runs, each with what its untouched base makes; where that was tuned, another run on it has those samples."""
     outcomes = [read(run, xp, judge) for run, xp in tqdm(todo, 'runs')]
-    untouched = {(one.run.base, one.run.timbre): one.sound for one in outcomes if WORD in one.sound}
-    return [replace(one, sound={**untouched[one.run.base, one.run.timbre], **one.sound}) for one in outcomes]
+    untouched = {(one.run.base, one.run.concept): one.sound for one in outcomes if WORD in one.sound}
+    return [replace(one, sound={**untouched[one.run.base, one.run.concept], **one.sound}) for one in outcomes]
 
 
 def row(system: str, outcomes: tp.Sequence[Outcome]) -> tp.List[str]:
@@ -121,7 +122,7 @@ def through_codecs(judge: judges.Judge, count: int = 20) -> tp.Dict[str, tp.List
 
 def by_sound(outcomes: tp.Sequence[Outcome], carried: tp.Dict[str, tp.List[float]]) -> str:
     """A row a sound: how often it is heard with the concept, and with the class word."""
-    found = {(one.run.timbre, one.run.setting): one for one in outcomes}
+    found = {(one.run.concept, one.run.setting): one for one in outcomes}
     rows = [['sound, and its class word', *grid.SYSTEMS, "MusicGen's codec", "AudioLDM's codec"]]
     for timbre, word in grid.CONCEPTS.items():
         cells = [found[timbre, system].sound for system in grid.SYSTEMS]

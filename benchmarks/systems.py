@@ -67,9 +67,9 @@ def costs(real: bool = False, device: str = 'cpu', folder: tp.Optional[Path] = N
         overrides = [f'datasource.folder={folder}', f'device={device}', f'tokens.cache_path={temporary}/tokens',
                      'concept.name=sound', 'concept.class_word=guitar', f'optim.updates_per_epoch={updates + 1}',
                      'dataset.valid.num_samples=8']
-        for system, solver in SYSTEMS.items():
-            name = solver.removesuffix('_tiny') if real else solver
-            few = ['concept.prior.num_samples=4'] if 'dreambooth' in name else []
+        for system, (family, kind) in SYSTEMS.items():
+            name = f"{family.lower()}/{kind}{'' if real else '_tiny'}"
+            few = ['concept.prior.num_samples=4'] if kind == 'dreambooth' else []
             with ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool:
                 found.append(pool.submit(measure, system, name, [*overrides, *few], Path(temporary)).result())
     return found

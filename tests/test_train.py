@@ -23,6 +23,16 @@ def test_every_config_composes(argument):
                           'compression', 'tiny_musicgen')
 
 
+def test_the_same_arguments_make_the_same_signature():
+    argvs = [['solver=musicgen/ti_tiny', 'seed=1'], ['solver=musicgen/ti_tiny'], ['solver=audioldm/ti_tiny', 'seed=1']]
+    train.main._get_defaults.cache_clear()
+    composed, cached = ([train.main.get_xp(argv) for argv in argvs] for _ in range(2))
+    assert [xp.sig for xp in composed] == [xp.sig for xp in cached] and len({xp.sig for xp in composed}) == 3
+    assert [xp.delta for xp in cached] == [
+        [['solver', 'musicgen/ti_tiny'], ['seed', 1]], [['solver', 'musicgen/ti_tiny']],
+        [['solver', 'audioldm/ti_tiny'], ['seed', 1]]]
+
+
 @pytest.mark.parametrize('solver, updates, rate', [('ti', 3000, 2e-3), ('dreambooth', 300, 1e-6)])
 def test_dreamsounds_settings_are_the_defaults_on_audioldm(solver, updates, rate):  # P26
     cfg = train.main.get_xp([f'solver=audioldm/{solver}']).cfg

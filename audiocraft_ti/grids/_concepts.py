@@ -72,9 +72,14 @@ def _overrides(pack: tp.List[Source]) -> tp.Dict[str, tp.Any]:
     return {key: many if len(many) > 1 else many[0] for key, many in values.items() if many != [None] * len(many)}
 
 
-def bases() -> tp.List[str]:
-    """Base models, by any name that `continue_from` takes."""
-    return [base.strip() for base in os.environ.get(BASES, LARGE).split(',')]
+def bases(default: str = LARGE) -> tp.List[str]:
+    """Base models, by any name that `continue_from` takes; `audioldm-tiny` is the tiny AudioLDM."""
+    return [base.strip() for base in os.environ.get(BASES, default).split(',')]
+
+
+def family(base: str) -> str:
+    """What kind of model a base is, by its name."""
+    return 'AudioLDM' if 'audioldm' in base.lower() else 'MusicGen'
 
 
 def seeds() -> tp.List[int]:
@@ -90,13 +95,17 @@ def _numbers(variable: str, default: str) -> tp.List[int]:
 
 
 def learner(base: str, kind: str = 'ti') -> tp.Dict[str, tp.Any]:
-    """Overrides that learn on a base model, with the solver `ti` or `finetune`."""
-    tiny = base == 'tiny'
-    return {'solver': f'musicgen/{kind}{"_tiny" if tiny else ""}', **({} if tiny else {'continue_from': base})}
+    """Overrides that learn on a base model, with the solver `ti`, `finetune` or `dreambooth` of its family."""
+    solver = f'{family(base).lower()}/{kind}'
+    return {'solver': solver + '_tiny'} if base.endswith('tiny') else {'solver': solver, 'continue_from': base}
+
+
+def overrides() -> tp.List[str]:
+    """What is to be put over every run's configuration."""
+    return shlex.split(os.environ.get(OVERRIDES, ''))
 
 
 def launchers(launcher: tp.Any) -> tp.Iterator[tp.Tuple[str, tp.Any]]:
     """Each base, and what launches jobs of its size."""
-    overrides = shlex.split(os.environ.get(OVERRIDES, ''))
     for base in bases():
-        yield base, launcher.bind(overrides).slurm_(**job(base))
+        yield base, launcher.bind(overrides()).slurm_(**job(base))

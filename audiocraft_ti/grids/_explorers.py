@@ -7,6 +7,7 @@ import treetable as tt
 
 from ..errors import UserError
 from ..report.sources import best_losses, LOSSES
+from ..train import job
 
 BEST: tp.Dict[str, tp.Callable] = {
     'ce': min, 'mse': min, 'gap_closure': max, 'clap_reconstruction_held_out': max, 'clap_editability': max,
@@ -61,8 +62,9 @@ class ConceptExplorer(Explorer):
 
 
 def listed(runs: tp.Callable[[], tp.Iterable[tp.Any]]) -> ConceptExplorer:
-    """The explorer of a grid that lists its runs, each with its `overrides`."""
+    """The explorer of a grid that lists its runs on the tiny base, each with its `overrides`."""
     def explore(launcher: tp.Any) -> None:
+        launcher.slurm_(**job('tiny'))
         for run in runs():
             launcher(run.overrides)
     return ConceptExplorer(explore)

@@ -46,11 +46,28 @@ def _run(argv: tp.List[str]) -> None:
         train.get_solver(xp.cfg).run()
 
 
+def _take_gpu(gpus: tp.List[str], taken: tp.Any) -> None:
+    """Leave a worker with one of the GPUs, where there are any, before it looks for them."""
+    if gpus:
+        with taken.get_lock():
+            os.environ['CUDA_VISIBLE_DEVICES'] = gpus[taken.value]
+            taken.value += 1
+
+
+def _gpus(xps: tp.Sequence[XP]) -> tp.List[str]:
+    """Those that experiments are to run on, by the names that CUDA_VISIBLE_DEVICES takes."""
+    if all(xp.cfg.device == 'cpu' for xp in xps):
+        return []
+    visible = os.environ.get('CUDA_VISIBLE_DEVICES')
+    return visible.split(',') if visible else [str(index) for index in range(torch.cuda.device_count())]
+
+
 def run(grid: str) -> None:
-    """Run a grid, as many experiments at a time as there are cores."""
-    todo = [xp.argv for xp in experiments(grid) if not is_done(xp)]
-    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context('spawn')) as pool:
-        for _ in tqdm(pool.map(_run, todo), grid, len(todo)):
+    """Run a grid, as many experiments at a time as there are cores, or GPUs where they run on those."""
+    todo = [xp for xp in experiments(grid) if not is_done(xp)]
+    gpus, context = _gpus(todo), multiprocessing.get_context('spawn')
+    with ProcessPoolExecutor(len(gpus) or os.cpu_count(), context, _take_gpu, (gpus, context.Value('i'))) as pool:
+        for _ in tqdm(pool.map(_run, [xp.argv for xp in todo]), grid, len(todo)):
             pass
 
 

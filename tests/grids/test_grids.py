@@ -1,4 +1,5 @@
 import json
+import multiprocessing
 import os
 import subprocess
 
@@ -20,11 +21,9 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize('grid, count', [
-    ('ti.ablation', 3 * 3 * len(ablation.SETTINGS)), ('ti.learning_rate', 3 * 2 * len(learning_rate.RATES))])
-def test_every_experiment_of_a_grid_is_one_by_itself(workplace, grid, count):
-    xps = local.experiments(grid)
-    assert len(xps) == len({xp.sig for xp in xps}) == count
+def test_every_experiment_of_a_grid_is_one_by_itself(workplace):
+    xps = local.experiments('ti.learning_rate')
+    assert len(xps) == len({xp.sig for xp in xps}) == 3 * 2 * len(learning_rate.RATES)
     folders = {xp.cfg.datasource.folder for xp in xps}
     assert len(folders) == 3 and all(len(list((workplace / folder).glob('*.wav'))) == 20 for folder in folders)
 
@@ -36,7 +35,9 @@ def test_long_runs_differ_from_the_ablations_in_their_length_alone(workplace):
 
 
 def test_the_ablation_changes_one_thing_at_a_time(workplace):
-    xps = [xp for xp in local.experiments('ti.ablation') if xp.cfg.seed == 1 and xp.cfg.concept.name == 'my-conga']
+    every = local.experiments('ti.ablation')
+    assert len(every) == len({xp.sig for xp in every}) == 3 * 3 * len(ablation.SETTINGS)
+    xps = [xp for xp in every if xp.cfg.seed == 1 and xp.cfg.concept.name == 'my-conga']
     told = [dict(argument.split('=', 1) for argument in xp.argv) for xp in xps]
     changes = [dict(set(arguments.items()) - set(told[0].items())) for arguments in told]
     assert changes[0] == {} and all(len(change) == 1 for change in changes[1:-2])
@@ -54,6 +55,38 @@ def test_all_systems_learn_the_same_concepts_from_the_same_recordings(workplace)
         key = (xp.cfg.datasource.folder, xp.cfg.concept.class_word, xp.cfg.generate.num_samples)
         met.setdefault(key, []).append(xp.cfg.solver)
     assert len(met) == 8 and all(len(set(solvers)) == 3 for solvers in met.values())
+
+
+def test_the_systems_of_a_root_are_the_real_ones(root, monkeypatch):
+    monkeypatch.setenv('AUDIOCRAFT_TI_BASES', 'facebook/musicgen-small,cvssp/audioldm')
+    monkeypatch.setenv('AUDIOCRAFT_TI_OVERRIDES', 'dtype=bfloat16')
+    for name in ('my oud', 'zither', 'bell'):
+        (root / name / 'class_word.txt').write_text('guitar')
+    xps = local.experiments('ti.systems')
+    assert len({xp.sig for xp in xps}) == 4 * 3 and {xp.cfg.dtype for xp in xps} == {'bfloat16'}
+    assert [(xp.cfg.solver, xp.cfg.continue_from, xp.cfg.generate.baselines) for xp in xps[:3]] == [
+        ('textual_inversion', 'facebook/musicgen-small', True), ('audioldm_ti', 'cvssp/audioldm', True),
+        ('audioldm_dreambooth', 'cvssp/audioldm', False)]
+    assert [run.concept for run in systems.runs()][::3] == ['amen', 'bell', 'my-oud', 'zither']
+
+
+@pytest.mark.parametrize('bases, message', [
+    ('audioldm-tiny', 'AUDIOCRAFT_TI_BASES=audioldm-tiny does not name a MusicGen and an AudioLDM'),
+    ('tiny,audioldm-tiny', r'root/bell has no class_word.txt, which DreamBooth needs')])
+def test_what_cannot_be_compared_is_one_sentence(root, monkeypatch, bases, message):
+    monkeypatch.setenv('AUDIOCRAFT_TI_BASES', bases)
+    with pytest.raises(SystemExit, match=message):
+        local.experiments('ti.systems')
+
+
+def test_runs_on_gpus_have_one_each(root, monkeypatch):
+    on_cpu, on_gpu = (train.main.get_xp([f'solver=musicgen/{name}']) for name in ('ti_tiny', 'ti'))
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '2,5')
+    assert local._gpus([on_cpu]) == [] and local._gpus([on_cpu, on_gpu]) == ['2', '5']
+    taken = multiprocessing.get_context('spawn').Value('i')
+    for gpu in ('2', '5'):
+        local._take_gpu(['2', '5'], taken)
+        assert os.environ['CUDA_VISIBLE_DEVICES'] == gpu
 
 
 def test_what_is_done_is_not_run_again(workplace):
@@ -103,11 +136,13 @@ def test_bases_seeds_packs_and_overrides_come_from_the_environment(root, monkeyp
     assert xps[0].cfg.concept.class_word == ['drum beat', None, None]
 
 
-def test_baselines_are_three_runs_a_concept(root):
+def test_baselines_are_what_each_base_can_learn_otherwise(root, monkeypatch):
+    monkeypatch.setenv('AUDIOCRAFT_TI_BASES', 'tiny,audioldm-tiny')
     xps = local.experiments('ti.baselines')
-    assert len({xp.sig for xp in xps}) == 3 * 4
-    assert [(xp.cfg.solver, xp.cfg.concept.get('num_vectors')) for xp in xps[:3]] == [
-        ('textual_inversion', 10), ('textual_inversion', 1), ('fine_tuning', None)]
+    assert len({xp.sig for xp in xps}) == (3 + 2) * 4
+    assert [(xp.cfg.solver, xp.cfg.concept.get('num_vectors')) for xp in (*xps[:3], *xps[-2:])] == [
+        ('textual_inversion', 10), ('textual_inversion', 1), ('fine_tuning', None), ('audioldm_ti', 1),
+        ('audioldm_dreambooth', None)]
 
 
 @pytest.mark.parametrize('change, message', [
@@ -127,7 +162,9 @@ def test_what_cannot_be_a_grid_is_one_sentence(root, monkeypatch, change, messag
 @pytest.mark.parametrize('base, job', [
     ('tiny', {'gpus': 0, 'cpus_per_gpu': 1, 'mem_per_gpu': 3, 'time': 30}),
     ('facebook/musicgen-small', {'mem_per_gpu': 12, 'time': 60}),
-    ('/models/musicgen-large/', {'mem_per_gpu': 24, 'time': 240}), ('somebody/else', {})])
+    ('/models/musicgen-large/', {'mem_per_gpu': 24, 'time': 240}), ('somebody/else', {}),
+    ('cvssp/audioldm-m-full', {'mem_per_gpu': 16, 'time': 240}),
+    ('audioldm-tiny', {'gpus': 0, 'cpus_per_gpu': 1, 'mem_per_gpu': 3, 'time': 30})])
 def test_a_job_asks_for_what_its_base_needs(base, job):
     assert train.job(base) == {'partition': 'debug', **job}
 
