@@ -37,6 +37,7 @@ base: $(INSTALLED)
 # docs/ablation/index.html.
 ablation: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN)/python -m audiocraft_ti.grids.local ti.ablation
+	OMP_NUM_THREADS=1 $(RUN)/python -m audiocraft_ti.grids.local ti.plain
 	$(RUN)/python -m benchmarks.ablation --out docs/RESULTS.md
 	$(RUN)/python -m benchmarks.grid_report ti.ablation docs/ablation
 

@@ -20,14 +20,14 @@ from flashy.utils import write_and_rename
 from audiocraft_ti import train
 from audiocraft_ti.data import audio, lines as files
 from audiocraft_ti.grids import local
-from audiocraft_ti.grids.ti import ablation
+from audiocraft_ti.grids.ti import ablation, plain as plain_grid
 from audiocraft_ti.models.loaders import BaseModel, load_base
 from audiocraft_ti.models.samples import LISTING
 from audiocraft_ti.report.markdown import markdown
 from audiocraft_ti.report.sources import best_losses
 from audiocraft_ti.tiny import judge as judges
 from audiocraft_ti.tiny.voice import SAMPLE_RATE
-from benchmarks import tiny_world
+from benchmarks import plain, tiny_world
 
 TITLE = """# What the paper's choices are worth
 
@@ -187,7 +187,9 @@ def page() -> str:
     cfg = todo[0][1].cfg
     title = TITLE.format(count=len(todo), concepts=', '.join(ablation.CONCEPTS), seeds=len(ablation.SEEDS),
                          updates=cfg.optim.epochs * cfg.optim.updates_per_epoch, batch=cfg.dataset.batch_size)
-    return '\n'.join([title, table(outcomes), COLUMNS, half_or_all(outcomes), WITHOUT, forgetting(tuned), ''])
+    against_plain = plain.section(stored(plain_grid.runs(), 'make ablation'), outcomes)
+    return '\n'.join([title, table(outcomes), COLUMNS, half_or_all(outcomes), against_plain, WITHOUT, forgetting(tuned),
+                      ''])
 
 
 def write(make_page: tp.Callable[[], str], doc: str) -> None:

@@ -24,11 +24,10 @@ def section(judge: judges.Judge) -> str:
                              and run.setting in long_grid.SETTINGS], 'make ablation')
     long = ablation.stored(long_grid.runs(), 'make amount')
     outcomes = [[ablation.read(run, xp, judge) for run, xp in tqdm(todo, 'runs')] for todo in (short, long)]
-    rows, losses = [['', 'short: held-out loss', 'sound', 'long: held-out loss', 'sound', 'seconds']], []
+    rows, losses = [['', 'short: held-out loss', 'sound', 'long: held-out loss', 'sound']], []
     for setting in long_grid.SETTINGS:
         both = [[one for one in some if one.setting == setting] for some in outcomes]
-        rows.append([setting, *(cell for some in both for cell in (ablation.loss(some), ablation.sound(some))),
-                     f'{both[1][0].seconds:.0f}'])
+        rows.append([setting, *(cell for some in both for cell in (ablation.loss(some), ablation.sound(some)))])
         losses.append([statistics.mean(one.loss for one in some) for some in both])
     cfg = long[0][1].cfg
     head = HEAD.format(timbre=long_grid.TIMBRE, batch=cfg.dataset.batch_size, seeds=len(short_grid.SEEDS),
