@@ -25,7 +25,7 @@ constant rate at the paper's length, too."""
 PARTS = (ablation_grid.THE_PAPER, 'no L1 decay', 'no orthogonality', 'constant rate')  # of the ablation's settings
 
 
-def section(todo: tp.Sequence[tp.Tuple[grid.Run, XP]], outcomes: tp.Sequence[tp.Any]) -> str:
+def section(todo: tp.Sequence[tp.Tuple[ablation_grid.Run, XP]], outcomes: tp.Sequence[tp.Any]) -> str:
     """A row a sound, and for how many of them the paper's setting does at least as well.
 
     Args:
