@@ -6,7 +6,7 @@ from audiocraft_ti import environment
 environment.prepare()
 from dora import XP
 
-from audiocraft_ti.grids.ti import ablation as ablation_grid, plain as grid
+from audiocraft_ti.grids.ti import ablation as ablation_grid, learning_rate, plain as grid
 from audiocraft_ti.report.markdown import markdown
 from audiocraft_ti.report.sources import best_losses
 
@@ -15,7 +15,8 @@ HEAD = """
 
 What was the default here before the paper's L1 decay, schedule and orthogonality were: AdamW at a constant rate, with
 all else as in the paper. Held-out loss for every sound of [TINY.md](TINY.md), one seed each; in brackets the gap
-closure where the base has a word for the sound.
+closure where the base has a word for the sound. Three of them, {chosen}, are those that the learning rate was
+chosen on.
 """
 TAIL = """
 The paper's setting closes at least as much of the gap for {good} of {count} sounds. By the table at the top, the loss
@@ -41,7 +42,7 @@ def section(todo: tp.Sequence[tp.Tuple[ablation_grid.Run, XP]], outcomes: tp.Seq
     losses = {part: statistics.mean(one.loss for one in outcomes if one.setting == part) for part in PARTS}
     optim, schedule = todo[0][1].cfg.optim, todo[0][1].cfg.schedule.warmup_exponential
     updates = optim.epochs * optim.updates_per_epoch
-    return '\n'.join([HEAD, markdown(rows), TAIL.format(
+    return '\n'.join([HEAD.format(chosen=', '.join(learning_rate.CONCEPTS)), markdown(rows), TAIL.format(
         good=good, count=len(grid.CONCEPTS),
         one_by_one=', '.join(f'{loss:.3f} with {part}' for part, loss in losses.items()),
         updates=updates, share=schedule.gamma ** (updates - schedule.warmup))])

@@ -38,6 +38,7 @@ def test_ids_start_at_the_tokenizers_length(upstream):  # P2
     conditioner.add('amen', torch.randn(V, upstream.dim))
     ids = conditioner.tokenize(['a <amen>'])['input_ids'][0]
     assert sorted(ids[ids >= length].tolist()) == list(range(length, length + V))
+    assert conditioner.bank.first_id == length  # the tokenizer's last word is still its own row
     assert torch.equal(upstream.t5.get_input_embeddings().weight, before)
 
 

@@ -43,6 +43,12 @@ def test_training_changes_ten_vectors_and_not_a_bit_of_the_base(solver):  # P1, 
     assert [id(p) for group in groups for p in group['params']] == [id(solver.vectors)]
 
 
+def test_trainable_weights_are_counted(make_solver, recordings, caplog):  # P4
+    caplog.set_level('INFO')
+    make_solver(f'datasource.folder={recordings}', *SHORT)
+    assert '<amen>: 10 vectors of width 128, 1280 trainable weights' in caplog.text
+
+
 def test_the_optimizer_is_the_papers(solver):  # P10, P13, P14
     group, = solver.optimizer.param_groups
     rows = solver.model.conditioner.t5.get_input_embeddings().weight[:solver.model.bank.first_id].double()
@@ -83,16 +89,19 @@ def test_vectors_are_pulled_away_from_embeddings_that_are_drawn_afresh(make_solv
     (without, start, _), (with_, _, first) = (
         after_one_update(make_solver, recordings, f'concept.orthogonality.weight={weight}') for weight in (0, 3))
     gradients = [solver.optimizer.state[solver.vectors]['exp_avg'] / 0.1 for solver in (without, with_)]
-    drawn = torch.randint(len(with_.conditioner.rows), (256,), generator=generator(with_.cfg.seed, 3, 0))
+
+    def term(vectors, update):
+        rows = with_.conditioner.rows.double()
+        drawn = rows[torch.randint(len(rows), (256,), generator=generator(with_.cfg.seed, 3, update))]
+        return ((vectors @ drawn.T) / (vectors.norm(dim=1)[:, None] * drawn.norm(dim=1)[None])).square().mean()
     v = start.double().requires_grad_()
-    rows = with_.conditioner.rows[drawn].double()
-    cosines = (v @ rows.T) / (v.norm(dim=1)[:, None] * rows.norm(dim=1)[None])
-    (3 * cosines.square().mean()).backward()
+    expected = term(v, 0)
+    (3 * expected).backward()
     torch.testing.assert_close((gradients[1] - gradients[0]).double(), v.grad, rtol=1e-3, atol=1e-6)
-    assert first['orthogonality'].item() == pytest.approx(cosines.square().mean().item(), rel=1e-4)
-    metrics = with_.run_step(1, next(iter(with_.dataloaders['train'])), {})
-    again = torch.randint(len(rows), (256,), generator=generator(with_.cfg.seed, 3, 1))
-    assert not torch.equal(drawn, again) and metrics['orthogonality'] != first['orthogonality']
+    assert first['orthogonality'].item() == pytest.approx(expected.item(), rel=1e-4)
+    moved = with_.vectors.detach().double()
+    second = with_.run_step(1, next(iter(with_.dataloaders['train'])), {})['orthogonality'].item()
+    assert second == pytest.approx(term(moved, 1).item(), rel=1e-4) != pytest.approx(term(moved, 0).item(), rel=1e-4)
 
 
 @pytest.mark.parametrize('overrides', [('concept.class_word=guitar',),

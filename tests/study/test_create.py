@@ -71,8 +71,11 @@ def test_loudness_is_that_of_bs_1770():
 def test_ten_seconds_by_default(tmp_path):
     folders = {name: write_samples(tmp_path / name, PROMPTS[:1], 1, 11, seed=index)
                for index, name in enumerate(('a', 'b'))}
-    made = create(folders, tmp_path / 'study', {}, pairs=1)
-    assert {clip.seconds for clip in made.study.clips.values()} == {10.}
+    made = create(folders, tmp_path / 'called', {}, pairs=1)
+    run('study', 'create', *(f'--system={name}={path}' for name, path in folders.items()), '--pairs', 1, '--out',
+        tmp_path / 'commanded')
+    for study in (made.study, StudyFolder(tmp_path / 'commanded').study):
+        assert {clip.seconds for clip in study.clips.values()} == {10.}
 
 
 @pytest.mark.parametrize('wav, said', [
