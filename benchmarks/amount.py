@@ -15,13 +15,19 @@ from audiocraft_ti.tiny import judge as judges
 from benchmarks import ablation, full_length, tiny_world
 
 FRESH = 20  # clips that no run has seen
+ENOUGH = ('recordings', 'vectors', 'updates', 'seconds of a crop')  # what costs more the more there is of it
 CROPS = {'1 s crops': 1, '2 s crops': 2, ablation_grid.THE_PAPER: 4}  # of the ablation's settings, in seconds
 TITLE = """# How much is enough
 
-Written by `make amount`, from {count} runs on the tiny base ([TINY.md](TINY.md)): {concepts}, two seeds each; for
-learning rates, which the default was chosen from, {others}; for the length of crops {cropped}, three seeds each, in the
-paper's setting. What is not varied is as `solver=musicgen/ti_tiny` has it: twenty recordings of four seconds, learned
-from whole, ten vectors, {updates} updates of {batch} clips.
+Written by `make amount`, from {count} runs on the tiny base ([TINY.md](TINY.md)). What is not varied is as
+`solver=musicgen/ti_tiny` has it: twenty recordings of four seconds, learned from whole, ten vectors, {updates} updates
+of {batch} clips. The sounds are
+
+- {concepts}, with two seeds each;
+- for learning rates, which the default was chosen from, {others}, with two seeds each;
+- for the length of crops {cropped}, with three seeds each, in the paper's setting.
+
+What the tables say:
 
 - **loss** is the cross-entropy of {fresh} fresh clips of four seconds with the concept, nats a token; in brackets what
   is won against no text.
@@ -75,7 +81,8 @@ def rows(what: str, found: tp.Sequence[tp.Tuple[amount.Run, float, float, tp.Lis
         yield (f'| {number} | {statistics.mean(losses):.3f} ({won[number]:.3f}) '
                f'| {ablation.share([hit for hits in heard for hit in hits])} |')
     most = max(won, key=won.__getitem__)
-    yield from ('', f'Best: {most}. Enough: {min(number for number in won if won[number] >= 0.95 * won[most])}.')
+    enough = min(number for number in won if won[number] >= 0.95 * won[most])
+    yield from ('', f'Best: {most}.' + (f' Enough: {enough}.' if what in ENOUGH else ''))
 
 
 def page() -> str:
