@@ -28,6 +28,7 @@ from audiocraft.modules.conditioners import ConditioningAttributes
 
 from audiocraft_ti.concept import Concept
 from audiocraft_ti.evaluation.embedders import ClapEmbedder
+from audiocraft_ti.grids.ti._tiny import RELEARNED
 from audiocraft_ti.models.audioldm import load_audioldm
 from audiocraft_ti.models.concept_lm import ConceptLM
 from audiocraft_ti.models.loaders import BaseModel, load_base
@@ -38,7 +39,6 @@ from audiocraft_ti.tiny.voice import SAMPLE_RATE
 
 SEED = 777  # of fresh clips
 NEUTRAL = 'A recording of a {}'
-RELEARNED = ['flute', 'clarinet', 'accordion', 'guitar', 'bass', 'bell', 'kick', 'snare']
 TITLE = """# The tiny base
 
 What ships in `audiocraft_ti/tiny/weights`: a MusicGen (EnCodec, language model, T5), an AudioLDM, a CLAP and a judge,
@@ -251,7 +251,7 @@ def edit_results(concepts: Concepts, known: tp.Sequence[str], names: tp.Sequence
     return [with_words, rate('disco songs with a concept: disco', disco(learned), round(0.9 * with_words.value, 3))]
 
 
-def concept_results(world: World, folder: Path, known: tp.Sequence[str] = tuple(RELEARNED),
+def concept_results(world: World, folder: Path, known: tp.Sequence[str] = RELEARNED,
                     kept_out: tp.Sequence[str] = tuple(timbres.KEPT_OUT)) -> tp.List[Result]:
     """Known words learned anew, and sounds that no word stands for."""
     concepts = Concepts(world, [*known, *kept_out], folder)

@@ -63,10 +63,10 @@ def packs(size: tp.Optional[int] = None) -> tp.List[tp.Dict[str, tp.Any]]:
     found, size = sources(), size or _numbers(PACK, '1')[0]
     if size < 1:
         raise UserError(f"{PACK}={size} is no number of concepts: give 1 or more.")
-    return [_overrides(found[i:i + size]) for i in range(0, len(found), size)]
+    return [_of_pack(found[i:i + size]) for i in range(0, len(found), size)]
 
 
-def _overrides(pack: tp.List[Source]) -> tp.Dict[str, tp.Any]:
+def _of_pack(pack: tp.List[Source]) -> tp.Dict[str, tp.Any]:
     keys = {'concept.name': 'name', 'datasource.folder': 'folder', 'concept.class_word': 'class_word'}
     values = {key: [getattr(source, field) for source in pack] for key, field in keys.items()}
     return {key: many if len(many) > 1 else many[0] for key, many in values.items() if many != [None] * len(many)}

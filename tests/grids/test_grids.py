@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import os
+from pathlib import Path
 import subprocess
 
 import pytest
@@ -21,11 +22,14 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_every_experiment_of_a_grid_is_one_by_itself(workplace):
-    xps = local.experiments('ti.learning_rate')
-    assert len(xps) == len({xp.sig for xp in xps}) == 3 * 2 * len(learning_rate.RATES)
+def check_each_is_one_by_itself(xps, count):
+    assert len(xps) == len({xp.sig for xp in xps}) == count
     folders = {xp.cfg.datasource.folder for xp in xps}
-    assert len(folders) == 3 and all(len(list((workplace / folder).glob('*.wav'))) == 20 for folder in folders)
+    assert len(folders) == 3 and all(len(list(Path(folder).glob('*.wav'))) == 20 for folder in folders)
+
+
+def test_every_experiment_of_a_grid_is_one_by_itself(workplace):
+    check_each_is_one_by_itself(local.experiments('ti.learning_rate'), 3 * 2 * len(learning_rate.RATES))
 
 
 def test_long_runs_differ_from_the_ablations_in_their_length_alone(workplace):
@@ -36,7 +40,7 @@ def test_long_runs_differ_from_the_ablations_in_their_length_alone(workplace):
 
 def test_the_ablation_changes_one_thing_at_a_time(workplace):
     every = local.experiments('ti.ablation')
-    assert len(every) == len({xp.sig for xp in every}) == 3 * 3 * len(ablation.SETTINGS)
+    check_each_is_one_by_itself(every, 3 * 3 * len(ablation.SETTINGS))
     xps = [xp for xp in every if xp.cfg.seed == 1 and xp.cfg.concept.name == 'my-conga']
     told = [dict(argument.split('=', 1) for argument in xp.argv) for xp in xps]
     changes = [dict(set(arguments.items()) - set(told[0].items())) for arguments in told]

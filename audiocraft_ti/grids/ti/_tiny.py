@@ -4,6 +4,7 @@ import typing as tp
 
 from ...tiny.recordings import write_recordings
 
+RELEARNED = ('flute', 'clarinet', 'accordion', 'guitar', 'bass', 'bell', 'kick', 'snare')  # known, and learned anew
 FOLDER = Path('outputs/concepts')  # relative, so that a run has the same signature on every machine
 
 

@@ -4,10 +4,9 @@ import typing as tp
 
 from .._explorers import listed
 from . import ablation, systems
-from ._tiny import concept
+from ._tiny import concept, RELEARNED
 
-CONCEPTS = {**{word: word for word in ('flute', 'clarinet', 'accordion', 'guitar', 'bass', 'bell', 'kick', 'snare')},
-            **systems.CONCEPTS}
+CONCEPTS = {**{word: word for word in RELEARNED}, **systems.CONCEPTS}
 SEED = 2036
 SETTINGS: tp.Dict[str, tp.Dict[str, tp.Any]] = {
     ablation.THE_PAPER: {},
