@@ -20,6 +20,21 @@ def test_a_run_imports_only_what_it_uses():
                 'laion_clap.hook'} & set(loaded)
 
 
+def test_a_run_keeps_the_memory_of_its_batches():
+    faults = """
+from audiocraft_ti import environment
+environment.prepare(lean={})
+import resource, torch
+for update in range(20):
+    if update == 10:  # by then there is room
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(2 ** 24)  # 64 MB, which glibc would map anew
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    kept, mapped = (int(python(faults.format(lean))) for lean in (True, False))
+    assert kept < 0.01 * mapped
+
+
 def test_what_stands_in_gives_way_to_the_real_thing():
     assert python("""
 from audiocraft_ti import environment
