@@ -16,11 +16,12 @@ class LogMel(torch.nn.Module):
         sample_rate (int): Of the audio, Hz.
         hop (int): Samples from one frame to the next.
         bins (int): Number of bands.
+        window (int): Samples that a frame is made from.
     """
-    def __init__(self, sample_rate: int, hop: int, bins: int):
+    def __init__(self, sample_rate: int, hop: int, bins: int, window: int = WINDOW):
         super().__init__()
         self.hop = hop
-        self.mel = MelSpectrogram(sample_rate, WINDOW, hop_length=hop, n_mels=bins, f_max=sample_rate / 2, power=1.,
+        self.mel = MelSpectrogram(sample_rate, window, hop_length=hop, n_mels=bins, f_max=sample_rate / 2, power=1.,
                                   norm='slaney', mel_scale='slaney')
 
     def forward(self, wav: torch.Tensor) -> torch.Tensor:

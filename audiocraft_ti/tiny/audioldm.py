@@ -23,21 +23,24 @@ from ..data import lines as files
 from ..data.mel import LogMel, PEAK
 
 BINS = 64
-VAE = {'in_channels': 1, 'out_channels': 1, 'block_out_channels': (16, 24, 32, 40), 'latent_channels': 16,
-       'down_block_types': ('DownEncoderBlock2D',) * 4, 'up_block_types': ('UpDecoderBlock2D',) * 4,
+VAE = {'in_channels': 1, 'out_channels': 1, 'block_out_channels': (16, 24, 32), 'latent_channels': 8,
+       'down_block_types': ('DownEncoderBlock2D',) * 3, 'up_block_types': ('UpDecoderBlock2D',) * 3,
        'layers_per_block': 1, 'norm_num_groups': 8}
-UNET = {'in_channels': 16, 'out_channels': 16, 'block_out_channels': (40, 48, 56), 'norm_num_groups': 8,
-        'down_block_types': ('DownBlock2D', 'CrossAttnDownBlock2D', 'CrossAttnDownBlock2D'),
-        'up_block_types': ('CrossAttnUpBlock2D', 'CrossAttnUpBlock2D', 'UpBlock2D'), 'layers_per_block': 1,
-        'cross_attention_dim': (None, 48, 56), 'attention_head_dim': 8, 'sample_size': 25,
-        'class_embed_type': 'simple_projection', 'class_embeddings_concat': True}
+UNET = {'in_channels': 8, 'out_channels': 8, 'block_out_channels': (24, 40, 64, 96), 'norm_num_groups': 4,
+        'down_block_types': ('DownBlock2D',) * 2 + ('CrossAttnDownBlock2D',) * 2,
+        'up_block_types': ('CrossAttnUpBlock2D',) * 2 + ('UpBlock2D',) * 2, 'layers_per_block': 1,
+        'cross_attention_dim': (None, None, 64, 96), 'attention_head_dim': 8, 'sample_size': 50,
+        'class_embed_type': 'simple_projection', 'class_embeddings_concat': True,
+        'resnet_time_scale_shift': 'scale_shift'}
 VOCODER = {'model_in_dim': BINS, 'sampling_rate': SAMPLE_RATE, 'upsample_initial_channel': 240,
            'upsample_rates': [1, 1, STEP], 'upsample_kernel_sizes': [3, 3, 2 * STEP], 'resblock_kernel_sizes': [3],
-           'resblock_dilation_sizes': [[1, 3]], 'normalize_before': False}
+           'resblock_dilation_sizes': [[1, 3]], 'normalize_before': True}
 SCHEDULER = {'num_train_timesteps': 1000, 'beta_schedule': 'scaled_linear', 'beta_start': 0.0015, 'beta_end': 0.0195,
              'clip_sample': False, 'set_alpha_to_one': False, 'steps_offset': 1}  # as AudioLDM's own
 DROPPED = 0.1  # of captions, for guidance
-UPDATES = {'autoencoder': 2400, 'vocoder': 4000, 'diffusion model': 5000}
+CLIPS = 6000
+SEED = 31
+UPDATES = {'mel autoencoder': 4500, 'vocoder': 6000, 'diffusion model': 5000}
 
 
 def _update(optimizer: torch.optim.Optimizer, schedule: tp.Any, loss: torch.Tensor) -> None:
@@ -63,21 +66,20 @@ def _fit(part: str, parameters: tp.Iterable[torch.nn.Parameter], loss: tp.Callab
 
 
 class Clips:
-    """The first clips of a manifest, and what is true of them.
+    """The first clips of a manifest, and what is true of them. All that is drawn for a part is, from one seed.
 
     Args:
         manifest (Path): Of the tiny world.
-        count (int): How many.
-        seed (int): Of what is drawn from them.
     """
-    def __init__(self, manifest: Path, count: int, seed: int):
-        self.paths = [Path(line['path']) for line in files.read(manifest)[:count]]
+    def __init__(self, manifest: Path):
+        torch.manual_seed(SEED)
+        self.rng = np.random.default_rng(SEED)
+        self.paths = [Path(line['path']) for line in files.read(manifest)[:CLIPS]]
         self.truth: tp.List[Attributes] = [attributes_of(path) for path in self.paths]
         self.mel = LogMel(SAMPLE_RATE, STEP, BINS)
         self.frames = int(DURATION * GRID)
         self.mels = torch.cat([self.mel(self.read(path, 0, self.frames)[None])
                                for path in tqdm(self.paths, 'spectrograms', mininterval=10)])  # [N, 1, frames, BINS]
-        self.rng = np.random.default_rng(seed)
 
     def read(self, path: Path, start: int, frames: int) -> torch.Tensor:
         """So many frames of a clip's audio, [T], as loud as its spectrogram has it."""
@@ -102,30 +104,32 @@ class Clips:
 def train_vae(clips: Clips, batch_size: int = 8, frames: int = 48) -> AutoencoderKL:
     """An autoencoder of spectrograms, whose latents have unit variance once they are scaled."""
     vae = AutoencoderKL(**VAE).train()
+    vae.decoder.conv_out.bias.data.fill_(clips.mels.mean())
 
     def loss() -> torch.Tensor:
         start = clips.draw_start(frames)
         mels = clips.mels[clips.draw(batch_size), :, start:start + frames]
         posterior = vae.encode(mels).latent_dist
         return F.l1_loss(vae.decode(posterior.sample()).sample, mels) + 1e-4 * posterior.kl().mean() / frames
-    _fit('autoencoder', vae.parameters(), loss, 3e-3)
+    _fit('mel autoencoder', vae.parameters(), loss, 3e-3)
     with torch.no_grad():
         vae.register_to_config(scaling_factor=1 / vae.encode(clips.mels[:50]).latent_dist.sample().std().item())
     return vae.eval()
 
 
 def train_vocoder(clips: Clips, batch_size: int = 8, frames: int = 24) -> SpeechT5HifiGan:
-    """A vocoder, without adversaries."""
+    """A vocoder, without adversaries: it is to be near in samples, and in what is heard, in short and long windows."""
     vocoder = SpeechT5HifiGan(SpeechT5HifiGanConfig(**VOCODER)).train()
-
-    def loud(wavs: torch.Tensor) -> torch.Tensor:
-        return torch.log(clips.mel.mel(wavs) + 1e-2)
+    vocoder.mean.copy_(clips.mels.mean((0, 1, 2)))
+    vocoder.scale.copy_(clips.mels.std((0, 1, 2)))
+    windows = [clips.mel.mel, LogMel(SAMPLE_RATE, STEP // 2, BINS, window=512).mel]
 
     def loss() -> torch.Tensor:
         indices, start = clips.draw(batch_size), clips.draw_start(frames)
         wavs = torch.stack([clips.read(clips.paths[index], start, frames) for index in indices])
         played = vocoder(clips.mels[indices, 0, start:start + frames])
-        return 10 * F.l1_loss(played, wavs) + F.l1_loss(loud(played), loud(wavs))
+        heard = [F.l1_loss(torch.log(mel(played) + 1e-2), torch.log(mel(wavs) + 1e-2)) for mel in windows]
+        return 10 * F.l1_loss(played, wavs) + sum(heard) / len(heard)
     _fit('vocoder', vocoder.parameters(), loss, 2e-3)
     return vocoder.eval()
 
@@ -154,25 +158,22 @@ def train_unet(clips: Clips, vae: AutoencoderKL, tokenizer: tp.Any, text_encoder
         noisy = scheduler.add_noise(latents[indices], noise, times)
         texts = embed([clips.draw_caption(index) for index in indices], tokenizer, text_encoder)
         return F.mse_loss(unet(noisy, times, encoder_hidden_states=None, class_labels=texts).sample, noise)
-    _fit('diffusion model', unet.parameters(), loss, 2e-3)
+    _fit('diffusion model', unet.parameters(), loss, 1e-3)
     return unet.eval()
 
 
-def train(folder: Path, manifest: Path, clap: Path, count: int = 6000, seed: int = 31) -> None:
-    """Train all parts, and write the pipeline in diffusers' format.
+def train(folder: Path, parts: Path, clips: Clips, clap: Path) -> None:
+    """Train the diffusion model, and write the pipeline in diffusers' format.
 
     Args:
         folder (Path): Where to.
-        manifest (Path): Clips of the tiny world to train on.
+        parts (Path): Folder of the autoencoder and the vocoder, `vae` and `vocoder`.
+        clips (Clips): What to train on.
         clap (Path): A CLAP of the tiny world, whose text encoder becomes the pipeline's.
-        count (int): How many clips.
-        seed (int): Of everything that is drawn.
     """
-    torch.manual_seed(seed)
-    clips = Clips(manifest, count, seed)
+    vae = AutoencoderKL.from_pretrained(parts / 'vae').eval()
+    vocoder = SpeechT5HifiGan.from_pretrained(parts / 'vocoder').eval()
     tokenizer, text_encoder = load_text_encoder(clap)
-    vae = train_vae(clips)
-    vocoder = train_vocoder(clips)
     save(folder, vae, vocoder, train_unet(clips, vae, tokenizer, text_encoder), tokenizer, text_encoder)
 
 

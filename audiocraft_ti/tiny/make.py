@@ -132,8 +132,20 @@ def _clap() -> None:
     clap.train(CLAP, WORK / 'world/train.jsonl')
 
 
+def _clips_of_audioldm() -> audioldm.Clips:
+    return audioldm.Clips(WORK / 'world/train.jsonl')
+
+
+def _mel_autoencoder() -> None:
+    audioldm.train_vae(_clips_of_audioldm()).save_pretrained(WORK / 'audioldm/vae')
+
+
+def _vocoder() -> None:
+    audioldm.train_vocoder(_clips_of_audioldm()).save_pretrained(WORK / 'audioldm/vocoder')
+
+
 def _audioldm() -> None:
-    audioldm.train(AUDIOLDM, WORK / 'world/train.jsonl', CLAP)
+    audioldm.train(AUDIOLDM, WORK / 'audioldm', _clips_of_audioldm(), CLAP)
 
 
 def _judge() -> None:
@@ -150,7 +162,8 @@ PARTS = {
     'clips': Part(_clips), 'autoencoder': Part(_autoencoder, ('clips',)), 'text encoder': Part(_text_encoder),
     'codec': Part(_codec, ('autoencoder',)), 'beginnings': Part(_beginnings, ('codec', 'text encoder')),
     'language model': Part(_language_model, ('beginnings',)), 'CLAP': Part(_clap, ('clips',)), 'judge': Part(_judge),
-    'AudioLDM': Part(_audioldm, ('CLAP',))}
+    'mel autoencoder': Part(_mel_autoencoder, ('clips',)), 'vocoder': Part(_vocoder, ('clips',)),
+    'AudioLDM': Part(_audioldm, ('mel autoencoder', 'vocoder', 'CLAP'))}
 CORES = 2
 
 

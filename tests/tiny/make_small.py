@@ -20,7 +20,7 @@ dataset.COUNTS = {'train': 64, 'valid': 2}
 judge.train = partial(judge.train, count=48, epochs=1)
 text.pretrain = partial(text.pretrain, updates=2)
 clap.train = partial(clap.train, count=64, epochs=1)
-audioldm.train = partial(audioldm.train, count=4)
+audioldm.CLIPS = 4
 audioldm.UPDATES = dict.fromkeys(audioldm.UPDATES, 2)
 for name in ('AUTOENCODER', 'CODEC', 'BEGINNINGS', 'LANGUAGE_MODEL'):
     setattr(make, name, _shorten(getattr(make, name)))
