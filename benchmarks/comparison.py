@@ -41,8 +41,9 @@ BY_SOUND = """## Sound by sound
 
 Share of samples with the concept, and with the class word, in which the sound is heard; beside them, of recordings that
 have been through the base's own codec alone, which no system on it can exceed by much. A sound that the AudioLDM's
-autoencoder and vocoder lose cannot be learned there. Of the others it plays fewer than they carry: its diffusion model
-follows even the words that it was trained on no more often than [TINY.md](TINY.md) says.
+autoencoder and vocoder lose cannot be learned there. Textual inversion, moreover, can say only what the diffusion model
+listens to, which follows even the words that it was trained on no more often than [TINY.md](TINY.md) says; DreamBooth,
+which changes that model, is not bound by it.
 """
 COST = """
 ## What an update takes
