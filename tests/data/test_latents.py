@@ -43,12 +43,12 @@ def test_latents_are_those_of_the_autoencoder(recordings, tmp_path):
     path = sorted(recordings.glob('*.wav'))[0]
     cache = LatentCache(tmp_path, codec)
     moments = cache(Clip(str(path), 4., 16000))
-    assert moments.shape == (32, 8, 25) and torch.equal(cache(Clip(str(path), 4., 16000)), moments)
-    assert codec.frame_rate * 4 == 25
-    mean = moments[:16].transpose(1, 2)[None]
+    assert moments.shape == (16, 16, 50) and torch.equal(cache(Clip(str(path), 4., 16000)), moments)
+    assert codec.frame_rate * 4 == 50
+    mean = moments[:8].transpose(1, 2)[None]
     drawn = torch.stack([codec.draw(moments[None], torch.Generator().manual_seed(seed)) for seed in range(200)])
     scale = codec.vae.config.scaling_factor
-    spread = (0.5 * moments[16:]).exp().transpose(1, 2)[None] * scale
+    spread = (0.5 * moments[8:]).exp().transpose(1, 2)[None] * scale
     torch.testing.assert_close(drawn.mean(0), mean * scale, rtol=0, atol=0.4 * spread.max().item())
     torch.testing.assert_close(drawn.std(0), spread, rtol=0.35, atol=1e-4)
 
