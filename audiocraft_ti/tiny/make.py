@@ -18,7 +18,7 @@ import time
 import typing as tp
 
 from .. import environment
-environment.prepare()
+environment.prepare(lean=True)
 from audiocraft.models import builders
 from audiocraft.utils.export import export_encodec, export_lm
 from flashy.utils import write_and_rename
@@ -41,8 +41,6 @@ LANGUAGE_MODEL = ['solver=musicgen/tiny', f'continue_from={WORK}/beginnings.th']
 WORKERS = 2  # of the language model: one process has no use for a second core, its matrices are too small
 ENVIRONMENT = {
     'OMP_NUM_THREADS': '1',
-    # the C library would give freed memory back to the system with every batch, at three times the time of encoding it
-    'MALLOC_MMAP_MAX_': '0', 'MALLOC_TRIM_THRESHOLD_': '100000000000',
     'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD': '1',  # audiocraft's checkpoints hold pickled configurations; these are ours
 }
 
